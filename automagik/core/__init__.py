@@ -1,0 +1,1 @@
+"""The business rules. Nothing here knows of Typer, FastAPI or Celery."""

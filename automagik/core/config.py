@@ -1,0 +1,136 @@
+"""Settings: the only reader of the environment.
+
+Environment beats `.env` in the working directory beats a running embedded stack beats the default.
+"""
+
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from automagik.core.exceptions import ConfigurationError
+
+STATE_FILE = "state.json"
+
+
+def default_home() -> Path:
+    """The data folder. Root's is outside /root, because PostgreSQL runs there as another user."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/automagik")
+    return user_data_path("automagik")
+
+
+class Settings(BaseSettings):
+    """Every setting of the product. The names without a prefix are those of the LangFlow world."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AUTOMAGIK_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    home: Path = Field(default_factory=default_home)
+    database_url: SecretStr | None = Field(None, validation_alias="DATABASE_URL")
+    redis_url: SecretStr | None = Field(None, validation_alias="REDIS_URL")
+    timezone: str = Field("UTC", validation_alias="TIMEZONE")
+    langflow_api_url: str | None = Field(None, validation_alias="LANGFLOW_API_URL")
+    langflow_api_key: SecretStr | None = Field(None, validation_alias="LANGFLOW_API_KEY")
+
+    secret_key: SecretStr | None = None
+    """Fernet keys that encrypt API keys at rest, newest first, separated by commas."""
+
+    queue: str = "automagik"
+    """The name of the ready-queue in Redis."""
+    ready_queue_target: int = Field(300, ge=1)
+    """How many deliveries may wait in Redis at least; the backlog itself waits in PostgreSQL."""
+
+    lease_seconds: float = Field(30.0, gt=0)
+    """How long a worker owns a run without a sign of life."""
+    beat_max_wait_seconds: float = Field(2.0, gt=0)
+    """How long a beat sleeps at most when nothing is due and nobody notifies it."""
+    reconcile_seconds: float = Field(15.0, gt=0)
+    """How long a delivery may be missing from Redis, unclaimed, before it goes out again."""
+    misfire_grace_seconds: float = Field(60.0, ge=0)
+    """How late an occurrence still runs on its own; one run makes up for all older ones."""
+    retention_days: int | None = Field(None, ge=1)
+    """After how many days finished tasks are deleted; unset: never."""
+
+    run_timeout_seconds: float = Field(600.0, gt=0)
+    """The total deadline of one attempt, unless the flow or the schedule has its own."""
+    max_retries: int = Field(3, ge=0)
+    connect_timeout_seconds: float = Field(10.0, gt=0)
+    max_answer_bytes: int = Field(32 * 1024 * 1024, gt=0)
+    """How large an answer of a source may be."""
+
+    worker_concurrency: int = Field(10, ge=1)
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is no IANA time zone, such as Europe/Berlin") from error
+        return name
+
+    def require_database_url(self) -> str:
+        """The URL for psycopg2. Raises ConfigurationError when neither set nor embedded."""
+        return _with_driver(self._require(self.database_url, "DATABASE_URL"))
+
+    def require_redis_url(self) -> str:
+        """Raises ConfigurationError when neither set nor embedded."""
+        return self._require(self.redis_url, "REDIS_URL")
+
+    def _require(self, value: SecretStr | None, name: str) -> str:
+        if value is None:
+            raise ConfigurationError(
+                f"{name} is not set and no embedded stack runs in {self.home}.",
+                hint=f"Start one with: automagik up, or set {name}.",
+            )
+        return value.get_secret_value()
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises ConfigurationError, which lists all that is wrong.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError("; ".join(lines)) from None
+    return settings.model_copy(update=_embedded_urls(settings))
+
+
+def _embedded_urls(settings: Settings) -> dict[str, Any]:
+    """The URLs of the stack that `automagik up` keeps in the home, for those that are not set."""
+    wanted = {n for n in ("database_url", "redis_url") if getattr(settings, n) is None}
+    if not wanted:
+        return {}
+    try:
+        state = json.loads((settings.home / STATE_FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {n: SecretStr(state[n]) for n in wanted if state.get(n)}
+
+
+def _with_driver(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ConfigurationError(
+            "DATABASE_URL is not a URL.", hint="Write postgresql://user:password@host:5432/name"
+        )
+    if scheme in ("postgres", "postgresql"):
+        return f"postgresql+psycopg2://{rest}"
+    return url
