@@ -84,7 +84,7 @@ class Settings(BaseSettings):
 
     def require_database_url(self) -> str:
         """The URL for psycopg2. Raises ConfigurationError when neither set nor embedded."""
-        return _with_driver(self._require(self.database_url, "DATABASE_URL"))
+        return with_driver(self._require(self.database_url, "DATABASE_URL"))
 
     def require_redis_url(self) -> str:
         """Raises ConfigurationError when neither set nor embedded."""
@@ -125,7 +125,8 @@ def _embedded_urls(settings: Settings) -> dict[str, Any]:
     return {n: SecretStr(state[n]) for n in wanted if state.get(n)}
 
 
-def _with_driver(url: str) -> str:
+def with_driver(url: str) -> str:
+    """The same URL with psycopg2 named: SQLAlchemy's own default for postgresql:// is another."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise ConfigurationError(

@@ -1,0 +1,342 @@
+"""The tables. Rows stay in the room that loads them; edges get values."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from automagik.core.database.base import Base, new_id
+from automagik.core.tasks.states import FINAL, AttemptOutcome, TaskState
+
+
+def _one_of(column: str, values: Iterable[str]) -> str:
+    quoted = ", ".join(f"'{value}'" for value in values)
+    return f"{column} IN ({quoted})"
+
+
+class SourceRow(Base):
+    __tablename__ = "sources"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(unique=True)
+    url: Mapped[str]
+    api_key_encrypted: Mapped[str | None]
+    max_parallel_runs: Mapped[int] = mapped_column(server_default=text("8"))
+    version: Mapped[str | None]
+    checked_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (CheckConstraint("max_parallel_runs > 0", name="max_parallel_runs_positive"),)
+
+
+class FlowRow(Base):
+    __tablename__ = "flows"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    source_id: Mapped[UUID] = mapped_column(ForeignKey("sources.id", ondelete="RESTRICT"))
+    remote_id: Mapped[str]
+    name: Mapped[str]
+    description: Mapped[str | None]
+    endpoint_name: Mapped[str | None]
+    input_component: Mapped[str | None]
+    output_component: Mapped[str | None]
+    version_id: Mapped[UUID] = mapped_column(
+        # A flow and its first version are inserted in one transaction.
+        ForeignKey("flow_versions.id", deferrable=True, initially="DEFERRED", use_alter=True)
+    )
+    max_retries: Mapped[int | None]
+    timeout_seconds: Mapped[float | None]
+    gone_at: Mapped[datetime | None]
+    synced_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        UniqueConstraint("source_id", "remote_id"),
+        CheckConstraint("max_retries >= 0", name="max_retries_not_negative"),
+        CheckConstraint("timeout_seconds > 0", name="timeout_positive"),
+        # Finds a flow by its name, in any case.
+        Index("ix_flows_lower_name", text("lower(name)")),
+    )
+
+
+class FlowVersionRow(Base):
+    __tablename__ = "flow_versions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    flow_id: Mapped[UUID] = mapped_column(ForeignKey("flows.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    content_hash: Mapped[str]
+    definition: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        UniqueConstraint("flow_id", "content_hash"),
+        UniqueConstraint("flow_id", "number"),
+    )
+
+
+class FlowComponentRow(Base):
+    __tablename__ = "flow_components"
+
+    version_id: Mapped[UUID] = mapped_column(
+        ForeignKey("flow_versions.id", ondelete="CASCADE"), primary_key=True
+    )
+    component_id: Mapped[str] = mapped_column(primary_key=True)
+    type: Mapped[str]
+    display_name: Mapped[str]
+    is_input: Mapped[bool]
+    is_output: Mapped[bool]
+    parameters: Mapped[list[Any]]
+
+
+class ScheduleRow(Base):
+    """What the user wrote, and from `next_run_at` on what became of it."""
+
+    __tablename__ = "schedules"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(unique=True)
+    flow_id: Mapped[UUID] = mapped_column(ForeignKey("flows.id", ondelete="CASCADE"))
+    type: Mapped[str]
+    expr: Mapped[str]
+    timezone: Mapped[str]
+    anchor_at: Mapped[datetime]
+    input_value: Mapped[str] = mapped_column(server_default=text("''"))
+    tweaks: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    session_id: Mapped[str | None]
+    priority: Mapped[int] = mapped_column(server_default=text("0"))
+    max_retries: Mapped[int | None]
+    timeout_seconds: Mapped[float | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    status: Mapped[str] = mapped_column(server_default=text("'active'"))
+    status_reason: Mapped[str | None]
+    next_run_at: Mapped[datetime | None]
+    last_run_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint(_one_of("type", ["interval", "cron", "oneshot"]), name="type_known"),
+        CheckConstraint(
+            _one_of("status", ["active", "paused", "completed", "error"]), name="status_known"
+        ),
+        CheckConstraint(
+            "status <> 'active' OR next_run_at IS NOT NULL", name="active_has_next_run_at"
+        ),
+        CheckConstraint("max_retries >= 0", name="max_retries_not_negative"),
+        CheckConstraint("timeout_seconds > 0", name="timeout_positive"),
+        # Beat: which schedules are due, and when is the next.
+        Index("ix_schedules_due", "next_run_at", postgresql_where=text("status = 'active'")),
+        # The schedules of a flow, when it is shown, goes or is deleted.
+        Index("ix_schedules_flow_id", "flow_id"),
+    )
+
+
+class TaskRow(Base):
+    __tablename__ = "tasks"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    flow_id: Mapped[UUID] = mapped_column(ForeignKey("flows.id", ondelete="CASCADE"))
+    flow_version_id: Mapped[UUID] = mapped_column(
+        # Checked at commit: deleting a flow deletes tasks and versions in either order.
+        ForeignKey("flow_versions.id", deferrable=True, initially="DEFERRED")
+    )
+    source_id: Mapped[UUID] = mapped_column(ForeignKey("sources.id"))
+    schedule_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("schedules.id", ondelete="SET NULL")
+    )
+    scheduled_for: Mapped[datetime | None]
+
+    input_value: Mapped[str] = mapped_column(server_default=text("''"))
+    tweaks: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    session_id: Mapped[str | None]
+    priority: Mapped[int] = mapped_column(server_default=text("0"))
+    max_retries: Mapped[int]
+    timeout_seconds: Mapped[float]
+
+    state: Mapped[str] = mapped_column(server_default=text("'pending'"))
+    state_reason: Mapped[str | None]
+    state_actor: Mapped[str] = mapped_column(server_default=text("'unknown'"))
+    run_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    attempt: Mapped[int] = mapped_column(server_default=text("0"))
+    max_attempts: Mapped[int]
+    worker_id: Mapped[UUID | None]
+    lease_expires_at: Mapped[datetime | None]
+
+    result: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
+    output_text: Mapped[str | None] = mapped_column(deferred=True)
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    queued_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        # The promise: an occurrence is recorded once, whoever fires it.
+        UniqueConstraint("schedule_id", "scheduled_for"),
+        CheckConstraint(_one_of("state", TaskState), name="state_known"),
+        CheckConstraint(
+            f"(finished_at IS NOT NULL) = ({_one_of('state', sorted(FINAL))})",
+            name="finished_at_iff_final",
+        ),
+        CheckConstraint(
+            "(lease_expires_at IS NOT NULL) = (state = 'running')", name="lease_iff_running"
+        ),
+        # Dispatch: the best due task of a source.
+        Index(
+            "ix_tasks_dispatchable",
+            "source_id",
+            text("priority DESC"),
+            "run_at",
+            postgresql_where=text("state IN ('pending', 'waiting')"),
+        ),
+        # Beat: when is the next task due.
+        Index(
+            "ix_tasks_run_at", "run_at", postgresql_where=text("state IN ('pending', 'waiting')")
+        ),
+        # Dispatch: how many runs of a source are under way.
+        Index(
+            "ix_tasks_under_way",
+            "source_id",
+            postgresql_where=text("state IN ('queued', 'running')"),
+        ),
+        # Reconciliation: deliveries that may have been lost.
+        Index("ix_tasks_queued_at", "queued_at", postgresql_where=text("state = 'queued'")),
+        # Reaper: leases that ended.
+        Index("ix_tasks_lease", "lease_expires_at", postgresql_where=text("state = 'running'")),
+        # Newest tasks of a flow; deletion of a flow.
+        Index("ix_tasks_flow_id", "flow_id", text("id DESC")),
+        # Failed tasks and the like, newest first.
+        Index("ix_tasks_state", "state", text("id DESC")),
+        # Retention: finished tasks, oldest first.
+        Index(
+            "ix_tasks_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")
+        ),
+    )
+
+
+class TaskAttemptRow(Base):
+    __tablename__ = "task_attempts"
+
+    task_id: Mapped[UUID] = mapped_column(
+        ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True
+    )
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    worker_id: Mapped[UUID]
+    worker_name: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    http_status: Mapped[int | None]
+
+    __table_args__ = (
+        CheckConstraint(_one_of("outcome", AttemptOutcome), name="outcome_known"),
+        CheckConstraint(
+            "(finished_at IS NOT NULL) = (outcome IS NOT NULL)", name="finished_at_iff_outcome"
+        ),
+    )
+
+
+class TaskEventRow(Base):
+    """Each change of a task's state; written by the database's own trigger."""
+
+    __tablename__ = "task_events"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    attempt: Mapped[int]
+    from_state: Mapped[str | None]
+    to_state: Mapped[str]
+    actor: Mapped[str]
+    reason: Mapped[str | None]
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+    __table_args__ = (
+        # The history of a task.
+        Index("ix_task_events_task_id", "task_id", "id"),
+    )
+
+
+class TaskLogRow(Base):
+    __tablename__ = "task_logs"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    attempt: Mapped[int]
+    at: Mapped[datetime]
+    level: Mapped[str]
+    component: Mapped[str]
+    message: Mapped[str]
+
+    __table_args__ = (
+        CheckConstraint(
+            _one_of("level", ["debug", "info", "warning", "error"]), name="level_known"
+        ),
+        # The log of a task, in order.
+        Index("ix_task_logs_task_id", "task_id", "id"),
+    )
+
+
+class WorkerRow(Base):
+    __tablename__ = "workers"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str]
+    hostname: Mapped[str]
+    pid: Mapped[int]
+    pool: Mapped[str]
+    slots: Mapped[int]
+    queues: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    version: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default=text("'online'"))
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    heartbeat_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    stopped_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint(
+            _one_of("status", ["online", "draining", "stopped", "lost"]), name="status_known"
+        ),
+        # Live workers: slots for dispatch, and those that fell silent.
+        Index(
+            "ix_workers_live",
+            "heartbeat_at",
+            postgresql_where=text("status IN ('online', 'draining')"),
+        ),
+    )
+
+
+class BeatRow(Base):
+    __tablename__ = "beats"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    hostname: Mapped[str]
+    pid: Mapped[int]
+    version: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_tick_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    stopped_at: Mapped[datetime | None]
+
+
+metadata = Base.metadata
+"""All the tables, for migrations."""
