@@ -1,0 +1,35 @@
+"""Celery's settings. PostgreSQL is the truth; Celery only carries task ids to workers."""
+
+from automagik.core.config import get_settings
+
+_settings = get_settings()
+
+broker_url = _settings.require_redis_url()
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+broker_transport_options = {
+    "socket_timeout": 30,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 15,
+}
+# A failed publish leaves the row as it was, and the next tick tries again.
+task_publish_retry = False
+
+imports = ("workers.tasks", "workers.lifecycle")
+accept_content = ["json"]
+task_serializer = "json"
+task_default_queue = _settings.queue
+# Results live in PostgreSQL.
+task_ignore_result = True
+# With early acknowledgement a worker hoards deliveries it cannot start: docs/decisions/0001.
+task_acks_late = True
+worker_prefetch_multiplier = 1
+
+worker_pool = "threads"
+worker_concurrency = _settings.worker_concurrency
+worker_send_task_events = True
+task_send_sent_event = True
+worker_cancel_long_running_tasks_on_connection_loss = False
+
+beat_scheduler = "workers.beat:DatabaseScheduler"

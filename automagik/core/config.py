@@ -14,6 +14,7 @@ from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from automagik.core.embedded.lock import stack_is_running
 from automagik.core.exceptions import ConfigurationError
 
 STATE_FILE = "state.json"
@@ -72,6 +73,8 @@ class Settings(BaseSettings):
     """How large an answer of a source may be."""
 
     worker_concurrency: int = Field(10, ge=1)
+    drain_seconds: float = Field(20.0, ge=0)
+    """How long a stopping worker lets its runs finish before it gives them back."""
 
     @field_validator("timezone")
     @classmethod
@@ -116,7 +119,7 @@ def get_settings() -> Settings:
 def _embedded_urls(settings: Settings) -> dict[str, Any]:
     """The URLs of the stack that `automagik up` keeps in the home, for those that are not set."""
     wanted = {n for n in ("database_url", "redis_url") if getattr(settings, n) is None}
-    if not wanted:
+    if not wanted or not stack_is_running(settings.home):
         return {}
     try:
         state = json.loads((settings.home / STATE_FILE).read_text())

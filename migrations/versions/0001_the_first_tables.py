@@ -122,6 +122,7 @@ def upgrade() -> None:
             server_default=sa.text("now()"),
             nullable=False,
         ),
+        sa.Column("release_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("stopped_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "status IN ('online', 'draining', 'stopped', 'lost')", name="ck_workers_status_known"
@@ -333,7 +334,8 @@ def upgrade() -> None:
             name="ck_tasks_lease_iff_running",
         ),
         sa.CheckConstraint(
-            "state IN ('pending', 'queued', 'running', 'waiting', 'paused', 'completed', 'failed', 'cancelled')",
+            "state IN ('pending', 'queued', 'running', 'waiting', 'paused', "
+            "'completed', 'failed', 'cancelled')",
             name="ck_tasks_state_known",
         ),
         sa.ForeignKeyConstraint(

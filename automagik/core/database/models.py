@@ -311,6 +311,8 @@ class WorkerRow(Base):
     status: Mapped[str] = mapped_column(server_default=text("'online'"))
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     heartbeat_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    release_at: Mapped[datetime | None]
+    """When a draining worker gives its runs back."""
     stopped_at: Mapped[datetime | None]
 
     __table_args__ = (

@@ -1,0 +1,122 @@
+"""Due tasks go to the ready-queue, in order of priority, then age."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """A task id on its way to a worker, with the names that people see in Flower."""
+
+    task_id: UUID
+    flow: str
+    schedule: str | None
+
+
+class ReadyQueue(Protocol):
+    """The list of task ids in Redis. Every method raises RedisUnreachable."""
+
+    def publish(self, deliveries: Sequence[Delivery]) -> None: ...
+
+    def __len__(self) -> int: ...
+
+    def task_ids(self) -> set[UUID]: ...
+
+
+# A source's row lock makes its limit hold with any number of beats: only one of them counts and
+# sends for a source at a time. Tasks of other sources go out meanwhile through the other beats.
+_DISPATCHABLE = text("""
+WITH open_sources AS MATERIALIZED (
+    SELECT s.id, s.max_parallel_runs FROM sources s
+    WHERE EXISTS (
+        SELECT FROM tasks t
+        WHERE t.source_id = s.id AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
+    )
+    FOR UPDATE SKIP LOCKED
+)
+SELECT due.id, f.name AS flow, c.name AS schedule
+FROM open_sources s
+CROSS JOIN LATERAL (
+    SELECT t.id, t.flow_id, t.schedule_id, t.priority, t.run_at FROM tasks t
+    WHERE t.source_id = s.id AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
+    ORDER BY t.priority DESC, t.run_at
+    LIMIT greatest(0, s.max_parallel_runs - (
+        SELECT count(*) FROM tasks u WHERE u.source_id = s.id AND u.state IN ('queued', 'running')
+    ))
+    FOR UPDATE SKIP LOCKED
+) due
+JOIN flows f ON f.id = due.flow_id
+LEFT JOIN schedules c ON c.id = due.schedule_id
+ORDER BY due.priority DESC, due.run_at
+LIMIT :room
+""")
+
+_MARK_QUEUED = text("""
+UPDATE tasks SET state = 'queued', queued_at = now(), state_actor = :actor, state_reason = NULL
+WHERE id = ANY(:ids)
+""")
+
+_SLOTS = text("""
+SELECT coalesce(sum(slots), 0) FROM workers
+WHERE status = 'online' AND heartbeat_at > now() - :silence
+""")
+
+_OVERDUE_DELIVERIES = text("""
+SELECT t.id, f.name AS flow, c.name AS schedule
+FROM tasks t JOIN flows f ON f.id = t.flow_id LEFT JOIN schedules c ON c.id = t.schedule_id
+WHERE t.state = 'queued' AND t.queued_at < now() - :overdue
+ORDER BY t.queued_at LIMIT :batch
+FOR UPDATE OF t SKIP LOCKED
+""")
+
+_MARK_SENT_AGAIN = text("UPDATE tasks SET queued_at = now() WHERE id = ANY(:ids)")
+
+RECONCILE_BATCH = 1_000
+
+
+def dispatch(connection: Connection, queue: ReadyQueue, *, target: int, actor: str) -> int:
+    """Fills the ready-queue up to the target; returns how many deliveries went out.
+
+    Rows are locked, marked, sent, committed in this order: a crash between sends a delivery twice,
+    which is harmless, and never loses one. A worker that is faster than the commit waits for the
+    row's lock.
+    """
+    room = target - len(queue)
+    if room <= 0:
+        return 0
+    rows = connection.execute(_DISPATCHABLE, {"room": room}).all()
+    if not rows:
+        return 0
+    connection.execute(_MARK_QUEUED, {"ids": [row.id for row in rows], "actor": actor})
+    queue.publish([Delivery(task_id=r.id, flow=r.flow, schedule=r.schedule) for r in rows])
+    return len(rows)
+
+
+def ready_queue_target(connection: Connection, *, least: int, silence: timedelta) -> int:
+    """Two deliveries per slot of the live workers, and not less than `least`."""
+    slots = connection.scalar(_SLOTS, {"silence": silence}) or 0
+    return max(least, 2 * int(slots))
+
+
+def reconcile(connection: Connection, queue: ReadyQueue, *, overdue: timedelta) -> int:
+    """Sends again what is marked queued but is not in Redis; returns how many.
+
+    Redis may have been flushed, restarted or failed over, or a worker died after taking a delivery
+    and before claiming its task. A delivery that still waits in Redis is left alone, however long.
+    """
+    rows = connection.execute(
+        _OVERDUE_DELIVERIES, {"overdue": overdue, "batch": RECONCILE_BATCH}
+    ).all()
+    if not rows:
+        return 0
+    present = queue.task_ids()
+    lost = [row for row in rows if row.id not in present]
+    if lost:
+        connection.execute(_MARK_SENT_AGAIN, {"ids": [row.id for row in lost]})
+        queue.publish([Delivery(task_id=r.id, flow=r.flow, schedule=r.schedule) for r in lost])
+    return len(lost)

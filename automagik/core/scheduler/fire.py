@@ -1,0 +1,166 @@
+"""Due schedules become tasks: one transaction per batch, one task per occurrence."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, RowMapping, text
+
+from automagik.core.config import Settings
+from automagik.core.database.base import new_id
+from automagik.core.exceptions import AutomagikError
+from automagik.core.scheduler.cadence import Cadence, load_cadence
+from automagik.core.scheduler.exceptions import FlowGone
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Firing:
+    """What a due schedule comes to: the occurrence that runs now, and the next one."""
+
+    occurrence: datetime
+    next_run_at: datetime | None
+    missed_since: datetime | None = None
+    """The first of the occurrences that this run makes up for."""
+
+
+def plan(cadence: Cadence, *, due: datetime, now: datetime, grace: timedelta) -> Firing:
+    """The misfire rule.
+
+    Occurrences up to `grace` late run one by one. One run of the latest makes up for older ones,
+    so that a beat that was down for a day does not cause a storm.
+    """
+    occurrence, missed_since = due, None
+    if now - due > grace:
+        latest = cadence.latest_until(now, after=due)
+        if latest is not None and latest > due:
+            occurrence, missed_since = latest, due
+    return Firing(
+        occurrence=occurrence,
+        next_run_at=cadence.next_after(occurrence),
+        missed_since=missed_since,
+    )
+
+
+_DUE = text("""
+SELECT s.id, s.name, s.type, s.expr, s.timezone, s.anchor_at, s.next_run_at, s.input_value,
+    s.tweaks, s.session_id, s.priority,
+    coalesce(s.max_retries, f.max_retries, :max_retries) AS max_retries,
+    coalesce(s.timeout_seconds, f.timeout_seconds, :timeout_seconds) AS timeout_seconds,
+    s.flow_id, f.version_id, f.source_id, f.gone_at, now() AS now
+FROM schedules s JOIN flows f ON f.id = s.flow_id
+WHERE s.status = 'active' AND s.next_run_at <= now()
+ORDER BY s.next_run_at
+FOR UPDATE OF s SKIP LOCKED
+LIMIT :batch
+""")
+
+# One statement for the whole batch; the rows travel as one JSON document.
+_INSERT_TASKS = text("""
+INSERT INTO tasks (id, flow_id, flow_version_id, source_id, schedule_id, scheduled_for, run_at,
+    input_value, tweaks, session_id, priority, max_retries, max_attempts, timeout_seconds,
+    state_actor, state_reason)
+SELECT id, flow_id, flow_version_id, source_id, schedule_id, scheduled_for, scheduled_for,
+    input_value, tweaks, session_id, priority, max_retries, max_retries + 1, timeout_seconds,
+    :actor, state_reason
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, flow_id uuid, flow_version_id uuid,
+    source_id uuid, schedule_id uuid, scheduled_for timestamptz, input_value text, tweaks jsonb,
+    session_id text, priority int, max_retries int, timeout_seconds float, state_reason text)
+ON CONFLICT (schedule_id, scheduled_for) DO NOTHING
+""")
+
+_MOVE_CLOCKS = text("""
+UPDATE schedules SET next_run_at = r.next_run_at, last_run_at = coalesce(r.ran_at, last_run_at),
+    status = r.status, status_reason = r.status_reason
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, next_run_at timestamptz,
+    ran_at timestamptz, status text, status_reason text)
+WHERE schedules.id = r.id
+""")
+
+
+def fire(connection: Connection, *, settings: Settings, actor: str) -> int:
+    """Turns one batch of due schedules into tasks; returns how many schedules were due."""
+    due = (
+        connection.execute(
+            _DUE,
+            {
+                "batch": BATCH,
+                "max_retries": settings.max_retries,
+                "timeout_seconds": settings.run_timeout_seconds,
+            },
+        )
+        .mappings()
+        .all()
+    )
+    if not due:
+        return 0
+    grace = timedelta(seconds=settings.misfire_grace_seconds)
+    moves = [_move(row, grace) for row in due]
+    tasks = [task for task, _ in moves if task is not None]
+    if tasks:
+        connection.execute(_INSERT_TASKS, {"rows": _as_json(tasks), "actor": actor})
+    connection.execute(_MOVE_CLOCKS, {"rows": _as_json([clock for _, clock in moves])})
+    return len(due)
+
+
+def _move(row: RowMapping, grace: timedelta) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The task of a due schedule, if it gets one, and the new position of its clock."""
+    try:
+        firing = _plan_row(row, grace)
+    except (AutomagikError, ArithmeticError, ValueError) as error:
+        # It is set aside with a visible reason and does not stop the others.
+        logger.exception("Schedule %s is set aside", row["name"])
+        clock = {"id": row["id"], "status": "error", "status_reason": str(error)}
+        return None, clock
+    clock = {
+        "id": row["id"],
+        "next_run_at": firing.next_run_at,
+        "ran_at": firing.occurrence,
+        "status": "completed" if firing.next_run_at is None else "active",
+    }
+    return _task(row, firing), clock
+
+
+def _plan_row(row: RowMapping, grace: timedelta) -> Firing:
+    if row["gone_at"] is not None:
+        raise FlowGone
+    cadence = load_cadence(
+        row["type"], row["expr"], timezone=row["timezone"], anchor=row["anchor_at"]
+    )
+    return plan(cadence, due=row["next_run_at"], now=row["now"], grace=grace)
+
+
+def _task(row: RowMapping, firing: Firing) -> dict[str, Any]:
+    reason = None
+    if firing.missed_since is not None:
+        reason = f"makes up for all occurrences since {firing.missed_since.isoformat()}"
+    return {
+        "id": new_id(),
+        "flow_id": row["flow_id"],
+        "flow_version_id": row["version_id"],
+        "source_id": row["source_id"],
+        "schedule_id": row["id"],
+        "scheduled_for": firing.occurrence,
+        "input_value": row["input_value"],
+        "tweaks": row["tweaks"],
+        "session_id": row["session_id"],
+        "priority": row["priority"],
+        "max_retries": row["max_retries"],
+        "timeout_seconds": row["timeout_seconds"],
+        "state_reason": reason,
+    }
+
+
+def _as_json(rows: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(rows, default=_jsonable)
+
+
+def _jsonable(value: datetime | UUID) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,142 @@
+"""One tick of a beat: fire, dispatch, reap, then wait for what comes first."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from automagik.core.config import Settings
+from automagik.core.database.session import WAKE, Database, Listener
+from automagik.core.exceptions import AutomagikError
+from automagik.core.scheduler.dispatch import (
+    ReadyQueue,
+    dispatch,
+    ready_queue_target,
+    reconcile,
+)
+from automagik.core.scheduler.fire import BATCH, fire
+from automagik.core.scheduler.reaper import mark_lost_workers, prune, reap
+from automagik.core.tasks.presence import beat_stopped, beat_ticked, register_beat
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# While due tasks wait for a free place at their source or in the ready-queue.
+BACKLOG_WAIT = timedelta(milliseconds=50)
+ERROR_WAIT = timedelta(seconds=1)
+CHORES_EVERY = timedelta(seconds=2)
+
+# How far away the next due instant is; negative while due tasks wait. Both answers come from the
+# end of an index.
+_NEXT_DUE = text("""
+SELECT least(
+    (SELECT min(next_run_at) FROM schedules WHERE status = 'active'),
+    (SELECT min(run_at) FROM tasks WHERE state IN ('pending', 'waiting'))
+) - clock_timestamp()
+""")
+
+
+class Ticker:
+    """The work of a beat. Any number of them may run on one database."""
+
+    def __init__(
+        self, *, database: Database, settings: Settings, queue: ReadyQueue, host: str, pid: int
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._queue = queue
+        self._host = host
+        self._pid = pid
+        self._actor = f"beat@{host}"
+        self._lease = timedelta(seconds=settings.lease_seconds)
+        self._beat_id: UUID | None = None
+        self._listener: Listener | None = None
+        self._chores_due = 0.0
+
+    def tick(self) -> None:
+        """Does what is due and waits for the next instant, a notification, or a few seconds."""
+        try:
+            self._wait(self._work())
+        except AutomagikError as error:
+            self._recover(error.message)
+        except Exception:
+            # A beat goes on, whatever one tick ran into: schedules of others depend on it.
+            logger.exception("Tick failed")
+            self._recover("unexpected error")
+
+    def close(self) -> None:
+        """Says goodbye, if PostgreSQL is there to hear it."""
+        if self._beat_id is None:
+            return
+        beat_id = self._beat_id
+        try:
+            self._in_transaction(lambda c: beat_stopped(c, beat_id))
+        except AutomagikError as error:
+            logger.warning("%s", error.message)
+
+    def _work(self) -> timedelta:
+        if self._listener is None:
+            self._listener = self._database.listen(WAKE)
+        while self._in_transaction(self._fire) == BATCH:
+            pass
+        self._in_transaction(self._dispatch)
+        if time.monotonic() >= self._chores_due:
+            self._chores()
+            self._chores_due = time.monotonic() + CHORES_EVERY.total_seconds()
+        return self._in_transaction(self._until_next_due)
+
+    def _fire(self, connection: Connection) -> int:
+        return fire(connection, settings=self._settings, actor=self._actor)
+
+    def _dispatch(self, connection: Connection) -> int:
+        target = ready_queue_target(
+            connection, least=self._settings.ready_queue_target, silence=2 * self._lease
+        )
+        return dispatch(connection, self._queue, target=target, actor=self._actor)
+
+    def _chores(self) -> None:
+        self._in_transaction(self._sign_of_life)
+        reaped = self._in_transaction(lambda c: reap(c, lease=self._lease, actor=self._actor))
+        if reaped:
+            logger.warning("%d runs of lost workers taken back", reaped)
+            self._in_transaction(self._dispatch)
+        self._in_transaction(lambda c: mark_lost_workers(c, silence=2 * self._lease))
+        overdue = timedelta(seconds=self._settings.reconcile_seconds)
+        sent = self._in_transaction(lambda c: reconcile(c, self._queue, overdue=overdue))
+        if sent:
+            logger.warning("%d deliveries were lost and went out again", sent)
+        if self._settings.retention_days is not None:
+            age = timedelta(days=self._settings.retention_days)
+            self._in_transaction(lambda c: prune(c, age=age))
+
+    def _sign_of_life(self, connection: Connection) -> None:
+        if self._beat_id is None:
+            self._beat_id = register_beat(connection, hostname=self._host, pid=self._pid)
+        else:
+            beat_ticked(connection, self._beat_id)
+
+    def _until_next_due(self, connection: Connection) -> timedelta:
+        longest = timedelta(seconds=self._settings.beat_max_wait_seconds)
+        until: timedelta | None = connection.scalar(_NEXT_DUE)
+        if until is None:
+            return longest
+        return min(longest, max(until, BACKLOG_WAIT if until < timedelta() else timedelta()))
+
+    def _wait(self, duration: timedelta) -> None:
+        if self._listener is not None:
+            self._listener.wait(duration)
+
+    def _recover(self, reason: str) -> None:
+        logger.warning("Trying again in %s s: %s", ERROR_WAIT.total_seconds(), reason)
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        time.sleep(ERROR_WAIT.total_seconds())
+
+    def _in_transaction(self, work: Callable[[Connection], T]) -> T:
+        with self._database.transaction() as connection:
+            return work(connection)

@@ -1,0 +1,90 @@
+"""A worker takes a task: one statement, and whoever gets the row owns the attempt."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """Who claims: the row in `workers`, and the name that people see."""
+
+    id: UUID
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """An attempt that this worker owns, with all that the run needs."""
+
+    task_id: UUID
+    attempt: int
+    max_attempts: int
+    timeout: timedelta
+    flow_name: str
+    remote_flow_id: str
+    schedule_name: str | None
+    source_name: str
+    source_url: str
+    api_key_encrypted: str | None
+    input_value: str
+    tweaks: dict[str, Any]
+    session_id: str
+    input_component: str | None
+    input_type: str | None
+    output_component: str | None
+    output_type: str | None
+
+
+# The attempt number is the fencing token: everything a worker writes later names it.
+_CLAIM = text("""
+WITH claimed AS (
+    UPDATE tasks SET state = 'running', attempt = attempt + 1, worker_id = :worker_id,
+        lease_expires_at = now() + :lease, started_at = now(),
+        state_actor = :worker_name, state_reason = NULL
+    WHERE id = :task_id AND state IN ('pending', 'queued') AND run_at <= now()
+    RETURNING *
+), attempted AS (
+    INSERT INTO task_attempts (task_id, attempt, worker_id, worker_name)
+    SELECT id, attempt, :worker_id, :worker_name FROM claimed
+)
+SELECT t.id AS task_id, t.attempt, t.max_attempts, t.timeout_seconds, t.input_value, t.tweaks,
+    coalesce(t.session_id, t.id::text) AS session_id,
+    f.name AS flow_name, f.remote_id AS remote_flow_id, f.input_component, f.output_component,
+    i.type AS input_type, o.type AS output_type,
+    s.name AS source_name, s.url AS source_url, s.api_key_encrypted, c.name AS schedule_name
+FROM claimed t
+JOIN flows f ON f.id = t.flow_id
+JOIN sources s ON s.id = t.source_id
+LEFT JOIN schedules c ON c.id = t.schedule_id
+LEFT JOIN flow_components i
+    ON i.version_id = t.flow_version_id AND i.component_id = f.input_component
+LEFT JOIN flow_components o
+    ON o.version_id = t.flow_version_id AND o.component_id = f.output_component
+""")
+
+
+def claim(
+    connection: Connection, task_id: UUID, *, worker: Worker, lease: timedelta
+) -> Claim | None:
+    """None when somebody else has it, it was cancelled, or it is not due."""
+    row = (
+        connection.execute(
+            _CLAIM,
+            {
+                "task_id": task_id,
+                "worker_id": worker.id,
+                "worker_name": worker.name,
+                "lease": lease,
+            },
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        return None
+    values = dict(row)
+    return Claim(timeout=timedelta(seconds=values.pop("timeout_seconds")), **values)

@@ -1,0 +1,147 @@
+"""One thread per worker process: keeps its runs alive, learns which are not its own any more."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import Event, Lock, Thread
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from automagik.core.database.session import CANCEL, Database, Listener
+from automagik.core.exceptions import AutomagikError
+from automagik.core.flows.run_handle import AbortReason, RunHandle
+from automagik.core.tasks.claim import Claim, Worker
+from automagik.core.tasks.log import TaskLog
+from automagik.core.tasks.presence import worker_alive
+from automagik.core.tasks.states import TaskState
+
+logger = logging.getLogger(__name__)
+
+FLUSH_EVERY = timedelta(seconds=0.5)
+# Four signs of life per lease: three may get lost.
+BEATS_PER_LEASE = 4
+
+_EXTEND = text("""
+UPDATE tasks SET lease_expires_at = now() + :lease
+FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt)
+WHERE tasks.id = mine.id AND tasks.attempt = mine.attempt AND tasks.state = 'running'
+RETURNING tasks.id
+""")
+
+_STATES = text("SELECT id, state FROM tasks WHERE id = ANY(:ids)")
+
+_MUST_RELEASE = text("SELECT release_at <= now() FROM workers WHERE id = :id")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldRun:
+    """A run of this process, and the handle by which it is broken off."""
+
+    claim: Claim
+    log: TaskLog
+    handle: RunHandle
+
+
+class Heartbeat:
+    """Start, hold runs, stop. `announces`: this process also speaks for the worker's own row."""
+
+    def __init__(
+        self, database: Database, worker: Worker, *, lease: timedelta, announces: bool
+    ) -> None:
+        self._database = database
+        self._worker = worker
+        self._lease = lease
+        self._announces = announces
+        self._runs: dict[UUID, HeldRun] = {}
+        self._lock = Lock()
+        self._stopping = Event()
+        self._thread = Thread(target=self._loop, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    @contextmanager
+    def holding(self, run: HeldRun) -> Iterator[None]:
+        with self._lock:
+            self._runs[run.claim.task_id] = run
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._runs.pop(run.claim.task_id, None)
+
+    def _loop(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with self._database.listen(CANCEL) as listener:
+                    self._beat_while_connected(listener)
+            except AutomagikError as error:
+                logger.warning("Heartbeat: %s", error.message)
+            except Exception:
+                # Without this thread every run of the process is lost: it goes on regardless.
+                logger.exception("Heartbeat: unexpected error")
+            self._stopping.wait(1)
+
+    def _beat_while_connected(self, listener: Listener) -> None:
+        due_in = timedelta()
+        while not self._stopping.is_set():
+            if due_in <= timedelta():
+                self._beat()
+                due_in = self._lease / BEATS_PER_LEASE
+            cancelled = listener.wait(min(FLUSH_EVERY, due_in))
+            due_in -= FLUSH_EVERY
+            if cancelled and self._holds_any_of(cancelled):
+                due_in = timedelta()
+            for run in self._held():
+                run.log.flush(self._database)
+
+    def _beat(self) -> None:
+        runs = self._held()
+        with self._database.transaction() as connection:
+            if self._announces:
+                worker_alive(connection, self._worker.id)
+            if not runs:
+                return
+            disowned = self._extend_leases(connection, runs)
+            must_release = connection.scalar(_MUST_RELEASE, {"id": self._worker.id})
+        for run, reason in disowned:
+            run.handle.abort(reason)
+        if must_release:
+            for run in runs:
+                run.handle.abort(AbortReason.SHUTDOWN)
+
+    def _extend_leases(
+        self, connection: Connection, runs: list[HeldRun]
+    ) -> list[tuple[HeldRun, AbortReason]]:
+        """The runs that are not ours any more, with the reason."""
+        ids = [run.claim.task_id for run in runs]
+        attempts = [run.claim.attempt for run in runs]
+        arguments = {"ids": ids, "attempts": attempts, "lease": self._lease}
+        kept = set(connection.scalars(_EXTEND, arguments))
+        lost = [run for run in runs if run.claim.task_id not in kept]
+        if not lost:
+            return []
+        rows = connection.execute(_STATES, {"ids": [run.claim.task_id for run in lost]})
+        states = {row.id: row.state for row in rows}
+        return [(run, _why(states.get(run.claim.task_id))) for run in lost]
+
+    def _held(self) -> list[HeldRun]:
+        with self._lock:
+            return list(self._runs.values())
+
+    def _holds_any_of(self, task_ids: list[str]) -> bool:
+        with self._lock:
+            return any(str(task_id) in task_ids for task_id in self._runs)
+
+
+def _why(state: str | None) -> AbortReason:
+    """A task that is not there any more was deleted, which ends its run like a cancellation."""
+    gone = state is None or state == TaskState.CANCELLED
+    return AbortReason.CANCELLED if gone else AbortReason.LEASE_LOST

@@ -1,0 +1,65 @@
+"""What a run says, on its way to `task_logs`."""
+
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, insert
+
+from automagik.core.database.models import TaskLogRow
+from automagik.core.database.session import Database
+
+Level = Literal["debug", "info", "warning", "error"]
+LONGEST_LINE = 8_000
+
+
+class TaskLog:
+    """The lines of one attempt; several threads may say and flush."""
+
+    def __init__(self, task_id: UUID, attempt: int) -> None:
+        self._key = {"task_id": task_id, "attempt": attempt}
+        self._secrets: list[str] = []
+        self._lines: list[dict[str, object]] = []
+        self._closed = False
+        # Held while lines are written, so that those of a later flush get later ids.
+        self._writing = Lock()
+
+    def hide(self, secret: str) -> None:
+        """From now on this text is blotted out wherever it occurs."""
+        self._secrets.append(secret)
+
+    def redact(self, text: str) -> str:
+        """The text without secrets, and without NUL, which PostgreSQL refuses."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text.replace("\x00", "")
+
+    def say(self, component: str, message: str, *, level: Level = "info") -> None:
+        line = {
+            **self._key,
+            "at": datetime.now(UTC),
+            "level": level,
+            "component": component,
+            "message": self.redact(message)[:LONGEST_LINE],
+        }
+        self._lines.append(line)
+
+    def flush(self, database: Database) -> None:
+        """Writes what was said since the last time; keeps it when DatabaseUnreachable is raised."""
+        if not self._lines:
+            return
+        with self._writing:
+            if self._closed:
+                return
+            lines = list(self._lines)
+            with database.transaction() as connection:
+                connection.execute(insert(TaskLogRow), lines)
+            del self._lines[: len(lines)]
+
+    def close(self, connection: Connection) -> None:
+        """Writes the rest in the caller's transaction, which may be tried again."""
+        with self._writing:
+            self._closed = True
+            if self._lines:
+                connection.execute(insert(TaskLogRow), self._lines)

@@ -1,0 +1,131 @@
+"""What a worker does when it starts and stops, and the runner of each of its processes.
+
+With the threads pool there is one process. With prefork the main process speaks for the worker's
+row and each child keeps the leases of its own runs.
+"""
+
+import logging
+import os
+import socket
+import sys
+from datetime import timedelta
+from functools import lru_cache
+from random import Random
+from threading import Thread
+from typing import Any
+
+from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
+
+from automagik.core.config import get_settings
+from automagik.core.database.migrate import require_current
+from automagik.core.database.session import Database
+from automagik.core.exceptions import AutomagikError
+from automagik.core.tasks.claim import Worker
+from automagik.core.tasks.heartbeat import Heartbeat
+from automagik.core.tasks.presence import register_worker, worker_draining, worker_stopped
+from automagik.core.tasks.task_runner import TaskRunner
+
+logger = logging.getLogger(__name__)
+
+_registered: dict[str, Worker] = {}
+"""This worker under its node name. Children of the prefork pool inherit it."""
+
+
+def task_runner() -> TaskRunner:
+    return _task_runner(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _task_runner(_pid: int) -> TaskRunner:
+    return TaskRunner(
+        database=_database(_pid),
+        settings=get_settings(),
+        worker=_worker(),
+        heartbeat=_heartbeat(_pid),
+        random=Random(),  # noqa: S311  (spreads retries, protects nothing)
+    )
+
+
+@lru_cache(maxsize=1)
+def _heartbeat(pid: int) -> Heartbeat:
+    """Running already when it is given out."""
+    heartbeat = Heartbeat(
+        _database(pid),
+        _worker(),
+        lease=timedelta(seconds=get_settings().lease_seconds),
+        announces=pid == _main_pid(),
+    )
+    heartbeat.start()
+    return heartbeat
+
+
+@lru_cache(maxsize=1)
+def _database(_pid: int) -> Database:
+    settings = get_settings()
+    return Database(settings.require_database_url(), pool_size=settings.worker_concurrency)
+
+
+def _worker() -> Worker:
+    return next(iter(_registered.values()))
+
+
+@lru_cache(maxsize=1)
+def _main_pid() -> int:
+    """Asked first by the main process, before it forks."""
+    return os.getpid()
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def _register(sender: Any, **_: Any) -> None:
+    """Raises SystemExit with one line when the database is not there or not at this version."""
+    try:
+        with _database(_main_pid()).transaction() as connection:
+            require_current(connection)
+            _registered[sender.hostname] = register_worker(
+                connection,
+                name=sender.hostname,
+                hostname=socket.gethostname(),
+                pid=os.getpid(),
+                pool=_pool_name(sender.pool_cls),
+                slots=sender.concurrency,
+                queues=list(sender.app.amqp.queues.consume_from),
+            )
+    except AutomagikError as error:
+        sys.stderr.write(f"automagik: {error.message} {error.hint or ''}\n")
+        sys.exit(error.exit_code)
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _announce(**_: Any) -> None:
+    _heartbeat(os.getpid())
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _drain(how: str, **_: Any) -> None:
+    """Runs have the grace to finish; then the heartbeats of all processes give them back."""
+    grace = timedelta(seconds=get_settings().drain_seconds if how == "Warm" else 0)
+    # Not in the signal handler itself, which may have interrupted anything.
+    Thread(target=_mark_draining, args=(grace,), daemon=True).start()
+
+
+def _mark_draining(grace: timedelta) -> None:
+    try:
+        with _database(_main_pid()).transaction() as connection:
+            worker_draining(connection, _worker().id, grace=grace)
+    except AutomagikError as error:
+        logger.warning("%s", error.message)
+
+
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _say_goodbye(**_: Any) -> None:
+    try:
+        _heartbeat(os.getpid()).stop()
+        with _database(_main_pid()).transaction() as connection:
+            worker_stopped(connection, _worker().id)
+    except AutomagikError as error:
+        logger.warning("%s", error.message)
+
+
+def _pool_name(pool: Any) -> str:
+    """Celery hands over a name, or the pool's class."""
+    return pool if isinstance(pool, str) else str(pool.__module__).rpartition(".")[2]

@@ -1,0 +1,59 @@
+"""The ready-queue in Redis, as Celery's workers read it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+import redis
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from automagik.core.exceptions import RedisUnreachable
+from automagik.core.scheduler.dispatch import Delivery
+
+TASK_NAME = "automagik.run"
+_SOCKET_TIMEOUT = 5
+
+
+class CeleryReadyQueue:
+    """Publishes through Celery, so that a delivery is a message like any other of Celery's."""
+
+    def __init__(self, app: Celery, *, redis_url: str, name: str) -> None:
+        self._app = app
+        self._name = name
+        self._redis = redis.Redis.from_url(
+            redis_url, socket_timeout=_SOCKET_TIMEOUT, socket_connect_timeout=_SOCKET_TIMEOUT
+        )
+
+    def publish(self, deliveries: Sequence[Delivery]) -> None:
+        with _translated(), self._app.producer_or_acquire() as producer:
+            for delivery in deliveries:
+                self._app.send_task(
+                    TASK_NAME,
+                    args=(str(delivery.task_id),),
+                    task_id=str(delivery.task_id),
+                    queue=self._name,
+                    producer=producer,
+                    # What Flower shows in place of the arguments.
+                    argsrepr=f"flow={delivery.flow}",
+                    kwargsrepr=f"schedule={delivery.schedule or '-'}",
+                )
+
+    def __len__(self) -> int:
+        with _translated():
+            return int(self._redis.llen(self._name))
+
+    def task_ids(self) -> set[UUID]:
+        """The ids of all deliveries that wait."""
+        with _translated():
+            messages = self._redis.lrange(self._name, 0, -1)
+        return {UUID(json.loads(message)["headers"]["id"]) for message in messages}
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (redis.RedisError, OperationalError, OSError) as error:
+        raise RedisUnreachable(f"Redis does not answer: {error}") from error
