@@ -66,8 +66,8 @@ class Listener:
     def __init__(self, engine: Engine, channel: str) -> None:
         with _translated():
             self._connection = engine.connect()
-            self._connection.detach()
             self._connection.execution_options(isolation_level="AUTOCOMMIT")
+            self._connection.detach()
             self._connection.execute(text(f"LISTEN {channel}"))
         self._raw: Any = self._connection.connection.driver_connection
 

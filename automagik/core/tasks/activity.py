@@ -50,7 +50,7 @@ class Activity:
     """Remembers what it has told."""
 
     def __init__(self, connection: Connection) -> None:
-        self._since: datetime = connection.scalar(text("SELECT now()")) or datetime.min
+        self._since: datetime = connection.execute(text("SELECT now()")).scalar_one()
         self._told: OrderedDict[int, datetime] = OrderedDict()
 
     def news(self, connection: Connection) -> list[Happening]:

@@ -33,10 +33,9 @@ class Claim:
     input_value: str
     tweaks: dict[str, Any]
     session_id: str
+    flow_version_id: UUID
     input_component: str | None
-    input_type: str | None
     output_component: str | None
-    output_type: str | None
 
 
 # The attempt number is the fencing token: everything a worker writes later names it.
@@ -44,26 +43,25 @@ _CLAIM = text("""
 WITH claimed AS (
     UPDATE tasks SET state = 'running', attempt = attempt + 1, worker_id = :worker_id,
         lease_expires_at = now() + :lease, started_at = now(),
-        state_actor = :worker_name, state_reason = NULL
-    WHERE id = :task_id AND state IN ('pending', 'queued') AND run_at <= now()
-    RETURNING *
+        state_actor = :worker_name, state_reason = NULL,
+        -- The source runs what it has now, which is the version we synced last.
+        flow_version_id = flows.version_id
+    FROM flows
+    WHERE tasks.id = :task_id AND state IN ('pending', 'queued') AND run_at <= now()
+        AND flows.id = tasks.flow_id
+    RETURNING tasks.*, flows.name AS flow_name, flows.remote_id AS remote_flow_id,
+        flows.input_component, flows.output_component
 ), attempted AS (
     INSERT INTO task_attempts (task_id, attempt, worker_id, worker_name)
     SELECT id, attempt, :worker_id, :worker_name FROM claimed
 )
 SELECT t.id AS task_id, t.attempt, t.max_attempts, t.timeout_seconds, t.input_value, t.tweaks,
     coalesce(t.session_id, t.id::text) AS session_id,
-    f.name AS flow_name, f.remote_id AS remote_flow_id, f.input_component, f.output_component,
-    i.type AS input_type, o.type AS output_type,
+    t.flow_name, t.remote_flow_id, t.flow_version_id, t.input_component, t.output_component,
     s.name AS source_name, s.url AS source_url, s.api_key_encrypted, c.name AS schedule_name
 FROM claimed t
-JOIN flows f ON f.id = t.flow_id
 JOIN sources s ON s.id = t.source_id
 LEFT JOIN schedules c ON c.id = t.schedule_id
-LEFT JOIN flow_components i
-    ON i.version_id = t.flow_version_id AND i.component_id = f.input_component
-LEFT JOIN flow_components o
-    ON o.version_id = t.flow_version_id AND o.component_id = f.output_component
 """)
 
 

@@ -27,7 +27,8 @@ class TaskLog:
 
     def hide(self, secret: str) -> None:
         """From now on this text is blotted out wherever it occurs."""
-        self._secrets.append(secret)
+        if secret:
+            self._secrets.append(secret)
 
     def redact(self, text: str) -> str:
         """The text without secrets, and without NUL, which PostgreSQL refuses."""

@@ -5,22 +5,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from random import Random
 from typing import TypeVar
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from automagik.core.config import Settings
 from automagik.core.database.exceptions import DatabaseUnreachable
+from automagik.core.database.models import FlowVersionRow
 from automagik.core.database.session import Database
 from automagik.core.encryption import Keyring
 from automagik.core.exceptions import AutomagikError
+from automagik.core.flows.analyzer import FlowAnalysis, analyze
 from automagik.core.flows.exceptions import RemoteError, RunCancelled
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.remote import RemoteFlows, RunAnswer
-from automagik.core.flows.run_body import RunBody, build_body
+from automagik.core.flows.run_body import RunBody, build_run_body
 from automagik.core.flows.run_handle import AbortReason, RunHandle
 from automagik.core.flows.stream import RunEvent
 from automagik.core.tasks.claim import Claim, Worker, claim
@@ -36,6 +39,7 @@ T = TypeVar("T")
 # the reaper finds what it gave up on.
 DATABASE_PATIENCE = timedelta(minutes=2)
 DATABASE_PAUSE = timedelta(seconds=0.5)
+ANALYSES = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +69,8 @@ class TaskRunner:
         self._heartbeat = heartbeat
         self._keyring = Keyring.of(settings)
         self._random = random
+        # A version never changes, so what was found out about it stays true.
+        self._analysis = lru_cache(maxsize=ANALYSES)(self._analyze)
 
     def run(self, task_id: UUID) -> Report | None:
         """None when there was nothing to claim: a delivery may come twice, or too late."""
@@ -96,9 +102,9 @@ class TaskRunner:
 
     def _call(self, run: HeldRun) -> RunAnswer:
         claimed = run.claim
+        body = self._body(claimed)
         api_key = self._api_key(claimed)
-        if api_key is not None:
-            run.log.hide(api_key.get_secret_value())
+        run.log.hide(api_key.get_secret_value())
         remote = RemoteFlows(
             claimed.source_url,
             api_key,
@@ -113,15 +119,33 @@ class TaskRunner:
         )
         return remote.run(
             claimed.remote_flow_id,
-            _body(claimed),
+            body,
             deadline=claimed.timeout,
             on_event=lambda event: _say_event(run.log, event),
             handle=run.handle,
         )
 
-    def _api_key(self, claimed: Claim) -> SecretStr | None:
+    def _body(self, claimed: Claim) -> RunBody:
+        return build_run_body(
+            FlowInput(
+                input_value=claimed.input_value,
+                tweaks=claimed.tweaks,
+                session_id=claimed.session_id,
+            ),
+            self._analysis(claimed.flow_version_id),
+            input_component=claimed.input_component,
+            output_component=claimed.output_component,
+            session_id=claimed.session_id,
+        )
+
+    def _analyze(self, version_id: UUID) -> FlowAnalysis:
+        query = select(FlowVersionRow.definition).where(FlowVersionRow.id == version_id)
+        return analyze(self._persist(lambda c: c.scalars(query).one()))
+
+    def _api_key(self, claimed: Claim) -> SecretStr:
+        """Empty where the source needs none."""
         if claimed.api_key_encrypted is None:
-            return None
+            return SecretStr("")
         return self._keyring.decrypt(claimed.api_key_encrypted)
 
     def _finish(self, run: HeldRun, outcome: Outcome) -> Report:
@@ -157,20 +181,6 @@ class TaskRunner:
                     raise
                 logger.warning("Trying again: %s", error.message)
                 time.sleep(DATABASE_PAUSE.total_seconds())
-
-
-def _body(claimed: Claim) -> RunBody:
-    return build_body(
-        FlowInput(
-            input_value=claimed.input_value,
-            tweaks=claimed.tweaks,
-            session_id=claimed.session_id,
-        ),
-        input_component=claimed.input_component,
-        input_type=claimed.input_type,
-        output_component=claimed.output_component,
-        output_type=claimed.output_type,
-    )
 
 
 def _broken_off(reason: AbortReason | None) -> Outcome:

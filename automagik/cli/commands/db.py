@@ -1,0 +1,145 @@
+"""`automagik db`: the schema of the database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from automagik.cli.context import printer, settings
+from automagik.cli.options import Yes
+from automagik.cli.person import confirm
+from automagik.cli.printer import Column
+from automagik.core.exceptions import InvalidInput
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+app = typer.Typer()
+
+_COLUMNS = (Column("revision"), Column("head", "Newest"), Column("is_current", "Up to date"))
+
+
+@app.command()
+def init() -> None:
+    """Create the database if it is missing, and bring it to the newest schema.
+
+    Safe to run again: data stays.
+
+    Example: automagik db init
+    """
+    from automagik.core.database import migrate
+
+    url = settings().require_database_url()
+    if migrate.create_database(url):
+        printer().say("✓ Database created.")
+    _upgrade(url, "head")
+
+
+@app.command()
+def upgrade(
+    revision: Annotated[str, typer.Argument(metavar="REVISION", help="How far.")] = "head",
+) -> None:
+    """Bring the schema to a newer revision.
+
+    Example: automagik db upgrade
+    """
+    _upgrade(settings().require_database_url(), revision)
+
+
+@app.command()
+def downgrade(
+    revision: Annotated[
+        str, typer.Argument(metavar="REVISION", help="How far back: 0001, -1, or base for nothing.")
+    ],
+    *,
+    yes: Yes = False,
+) -> None:
+    """Take the schema back to an older revision. What newer ones stored is lost.
+
+    Example: automagik db downgrade 0001 --yes
+    """
+    from automagik.core.database import migrate
+
+    confirm(f"Go back to {revision} and lose what newer revisions stored?", yes=yes)
+    url = settings().require_database_url()
+    with _revision_refused():
+        migrate.downgrade(url, revision)
+    printer().say(f"✓ The schema is at revision {_found(url) or 'base'}.")
+
+
+@app.command()
+def current() -> None:
+    """Show the revision of the database and the newest that is known.
+
+    Example: automagik db current -o json
+    """
+    from automagik.core.database import migrate
+
+    found, head = _found(settings().require_database_url()), migrate.head()
+    item = {"revision": found, "head": head, "is_current": found == head}
+    printer().item(item, _COLUMNS)
+
+
+@app.command()
+def check() -> None:
+    """Fail unless the schema is current and the tables are as the models say.
+
+    Example: automagik db check && automagik schedules list
+    """
+    from automagik.core.database import migrate
+    from automagik.core.database.exceptions import SchemaOutdated
+
+    url = settings().require_database_url()
+    with _connected(url) as connection:
+        migrate.require_current(connection)
+    if different := migrate.differences(url):
+        raise SchemaOutdated(
+            f"The tables are not as they should be: {'; '.join(different)}",
+            hint="Somebody changed them by hand. Undo that, or restore a backup.",
+        )
+    printer().say(f"✓ The schema is at revision {migrate.head()} and complete.")
+
+
+def _upgrade(url: str, revision: str) -> None:
+    from automagik.core.database import migrate
+
+    before = _found(url)
+    with _revision_refused():
+        migrate.upgrade(url, revision)
+    after = _found(url)
+    steps = f"{before or 'base'} → {after}" if before != after else f"already at {after}"
+    printer().say(f"✓ Schema: {steps}.")
+
+
+def _found(url: str) -> str | None:
+    from automagik.core.database import migrate
+
+    with _connected(url) as connection:
+        return migrate.current(connection)
+
+
+@contextmanager
+def _connected(url: str) -> Iterator["Connection"]:
+    """Unlike context.database() it does not mind an old schema."""
+    from automagik.core.database.session import Database
+
+    database = Database(url, pool_size=1)
+    try:
+        with database.transaction() as connection:
+            yield connection
+    finally:
+        database.dispose()
+
+
+@contextmanager
+def _revision_refused() -> Iterator[None]:
+    from alembic.util import CommandError
+
+    try:
+        yield
+    except CommandError as error:
+        raise InvalidInput(
+            f"{str(error).rstrip('.')}.",
+            hint="A revision is a number such as 0001; or head, base, -1.",
+        ) from error

@@ -1,0 +1,217 @@
+"""`automagik flows …`: sync, look at, run and delete flows."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from automagik.cli import person
+from automagik.cli.commands.sources import ensure_default, open_sources
+from automagik.cli.context import database, printer, settings
+from automagik.cli.options import (
+    InputText,
+    MaxRetries,
+    Priority,
+    Session,
+    Timeout,
+    Tweaks,
+    Wait,
+    Yes,
+)
+from automagik.cli.times import parse_duration
+
+if TYPE_CHECKING:
+    from automagik.core.flows.manager import FlowManager
+    from automagik.core.flows.values import Source
+    from automagik.core.tasks.manager import TaskManager
+    from automagik.core.tasks.values import Task
+
+app = typer.Typer()
+
+_ACTOR = "cli"
+_INTERRUPTED = 130
+
+FlowRef = Annotated[
+    str, typer.Argument(metavar="FLOW", help="Its name, endpoint name or id, or SOURCE/NAME.")
+]
+SourceName = Annotated[
+    str | None, typer.Option("--source", "-s", metavar="SOURCE", help="Only of this source.")
+]
+
+
+@app.command()
+def sync(
+    flows: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FLOW]…", help="Names or ids; none: all flows."),
+    ] = None,
+    *,
+    source: SourceName = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All flows, as without any name.")
+    ] = False,
+    input_component: Annotated[
+        str | None, typer.Option("--input-component", metavar="ID", help="What takes the input.")
+    ] = None,
+    output_component: Annotated[
+        str | None, typer.Option("--output-component", metavar="ID", help="What gives the output.")
+    ] = None,
+) -> None:
+    """Bring flows in from their sources, or up to date. Flows that went away are only marked.
+
+    Example: automagik flows sync
+
+    Example: automagik flows sync "Daily report" --input-component ChatInput-x1
+    """
+    from automagik.cli import flow_report
+    from automagik.core.flows.sync import FlowSync
+
+    if everything and flows:
+        raise typer.BadParameter("give names or --all, not both")
+    sources = open_sources()
+    ensure_default(sources)
+    report = FlowSync(database(), settings()).sync(
+        flows or (),
+        source=sources.get(source) if source else None,
+        input_component=input_component,
+        output_component=output_component,
+        choose=flow_report.ask if person.is_there() else None,
+    )
+    flow_report.synced(printer(), report)
+    if report.errors:
+        raise typer.Exit(report.errors[0].exit_code)
+
+
+@app.command("list")
+def list_(*, source: SourceName = None) -> None:
+    """List the synced flows.
+
+    Example: automagik flows list --source prod
+    """
+    from automagik.cli import flow_report
+
+    found = _manager().list(source=_source(source))
+    printer().items(
+        [flow_report.as_item(flow) for flow in found],
+        flow_report.LIST,
+        empty="No flows yet. Bring them in with: automagik flows sync",
+    )
+
+
+@app.command()
+def show(
+    flow: FlowRef,
+    *,
+    source: SourceName = None,
+    advanced: Annotated[
+        bool, typer.Option("--advanced", help="All parameters, also the advanced ones.")
+    ] = False,
+) -> None:
+    """Show one flow: its components, what can be tweaked, and what is odd about it.
+
+    Example: automagik flows show "Daily report"
+    """
+    from automagik.cli import flow_report
+
+    manager = _manager()
+    found = manager.get(flow, source=_source(source))
+    flow_report.show(printer(), found, manager.analysis(found), advanced=advanced)
+
+
+@app.command()
+def run(
+    flow: FlowRef,
+    *,
+    source: SourceName = None,
+    text: InputText = None,
+    tweak: Tweaks = None,
+    session: Session = None,
+    priority: Priority = None,
+    max_retries: MaxRetries = None,
+    timeout: Timeout = None,
+    wait: Wait = False,
+    wait_timeout: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--wait-timeout",
+            parser=parse_duration,
+            metavar="DURATION",
+            help="Wait at most so long; the run goes on.",
+        ),
+    ] = None,
+) -> None:
+    """Run a flow now. Prints the id of the task, or with --wait the output.
+
+    Example: automagik flows run "Daily report" --input "Berlin" --wait --wait-timeout 5m
+    """
+    from automagik.cli import task_report
+    from automagik.cli.run_input import run_input_from
+
+    run_input = run_input_from(text, tweaks=tweak, session=session)
+    flows, tasks = _manager(), _tasks()
+    found = flows.get(flow, source=_source(source))
+    task = tasks.create(
+        found,
+        flows.validate_input(found, run_input),
+        actor=_ACTOR,
+        priority=priority or 0,
+        max_retries=max_retries,
+        timeout=timeout,
+    )
+    if wait or wait_timeout:
+        _finish(tasks, task, timeout=wait_timeout)
+        return
+    printer().made(task_report.as_item(task))
+    printer().say(f"Watch it with: automagik tasks watch {task.id}")
+
+
+@app.command()
+def delete(flow: FlowRef, *, source: SourceName = None, yes: Yes = False) -> None:
+    """Delete a flow here, with its schedules, tasks and logs. Its source keeps it.
+
+    Example: automagik flows delete "Daily report" --yes
+    """
+    from automagik.cli import flow_report
+
+    manager = _manager()
+    found = manager.get(flow, source=_source(source))
+    what = f"the flow {found.name!r} with {flow_report.in_words(manager.weigh(found))}"
+    person.confirm(f"Delete {what}?", yes=yes)
+    manager.delete(found)
+    printer().say(f"✓ Deleted {what}.")
+
+
+def _finish(tasks: "TaskManager", task: "Task", *, timeout: timedelta | None) -> None:
+    from automagik.cli import task_report
+    from automagik.core.tasks.states import TaskState
+
+    printer().say(f"Task {task.id}")
+    try:
+        ended = tasks.wait(task.id, timeout=timeout)
+    except KeyboardInterrupt:
+        printer().say(f"\nThe task goes on. Come back with: automagik tasks watch {task.id}")
+        raise typer.Exit(_INTERRUPTED) from None
+    if ended.state is not TaskState.COMPLETED:
+        task_report.ending(printer(), ended)
+        raise typer.Exit(1)
+    output = tasks.output(task.id)
+    if printer().output:
+        printer().item({**task_report.as_item(ended), "output_text": output.text})
+    else:
+        task_report.output(printer(), task.id, output)
+
+
+def _manager() -> "FlowManager":
+    from automagik.core.flows.manager import FlowManager
+
+    return FlowManager(database(), settings())
+
+
+def _tasks() -> "TaskManager":
+    from automagik.core.tasks.manager import TaskManager
+
+    return TaskManager(database(), settings())
+
+
+def _source(name: str | None) -> "Source | None":
+    return open_sources().get(name) if name else None

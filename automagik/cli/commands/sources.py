@@ -1,0 +1,193 @@
+"""`automagik sources …`: the LangFlow servers that flows come from."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from automagik.cli import context, person
+from automagik.cli.api_key import ApiKeyFile, ApiKeyStdin, asked_key, configured_key, given_key
+from automagik.cli.options import Yes
+from automagik.cli.printer import Column
+
+if TYPE_CHECKING:
+    from automagik.core.flows.sources import SourceManager
+    from automagik.core.flows.values import Source, SourceCheck
+
+app = typer.Typer()
+
+Name = Annotated[str, typer.Argument(metavar="SOURCE", help="Its name or id.")]
+MaxParallel = Annotated[
+    int | None, typer.Option("--max-parallel", min=1, help="How many runs it gets at a time.")
+]
+
+_COLUMNS = [
+    Column("name"),
+    Column("url", "URL"),
+    Column("version", "LangFlow"),
+    Column("has_api_key", "Key"),
+    Column("max_parallel_runs", "Parallel"),
+    Column("flows"),
+    Column("checked_at", "Checked"),
+]
+_ALL = [Column("id", "ID"), *_COLUMNS, Column("created_at"), Column("updated_at")]
+_CHECK = [
+    Column("name"),
+    Column("url", "URL"),
+    Column("reachable"),
+    Column("version", "LangFlow"),
+    Column("key_valid"),
+    Column("latency_seconds", "Answers in", format=lambda seconds: f"{seconds * 1000:.0f}ms"),
+    Column("flows"),
+    Column("error", format=lambda error: error["detail"]),
+]
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    url: Annotated[str, typer.Argument(help="The address of LangFlow.", metavar="URL")],
+    *,
+    api_key_file: ApiKeyFile = None,
+    api_key_stdin: ApiKeyStdin = False,
+    max_parallel: MaxParallel = None,
+) -> None:
+    """Add a LangFlow server, once it has accepted the API key.
+
+    The key comes from a file, from stdin, from LANGFLOW_API_KEY, or is asked for.
+
+    Example: automagik sources add prod https://langflow.example.com --api-key-file key.txt
+    """
+    from automagik.core.flows.sources import DEFAULT_MAX_PARALLEL_RUNS
+
+    sources = open_sources()
+    key = given_key(api_key_file, stdin=api_key_stdin) or configured_key(url) or asked_key()
+    source = sources.add(
+        name, url, api_key=key, max_parallel_runs=max_parallel or DEFAULT_MAX_PARALLEL_RUNS
+    )
+    context.printer().item(asdict(source), _ALL)
+    context.printer().say(f"Next: automagik flows sync --source {source.name}")
+
+
+@app.command("list")
+def list_sources() -> None:
+    """List the sources.
+
+    Example: automagik sources list
+    """
+    sources = open_sources()
+    ensure_default(sources)
+    context.printer().items(
+        [asdict(source) for source in sources.list()],
+        _COLUMNS,
+        empty="There are no sources yet. Add one with: automagik sources add NAME URL",
+    )
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Show one source. Its API key is never shown.
+
+    Example: automagik sources show prod
+    """
+    context.printer().item(asdict(open_sources().get(name)), _ALL)
+
+
+@app.command("test")
+def check(name: Name = "default") -> None:
+    """Ask a source whether it is there, which version it has and whether the key is valid.
+
+    Example: automagik sources test prod
+    """
+    sources = open_sources()
+    found = sources.test(sources.get(name))
+    context.printer().item(_check_record(found), _CHECK)
+    if found.error:
+        raise found.error
+
+
+@app.command()
+def update(
+    name: Name,
+    *,
+    url: Annotated[str | None, typer.Option("--url", help="Its new address.")] = None,
+    new_name: Annotated[str | None, typer.Option("--name", help="Its new name.")] = None,
+    api_key_file: ApiKeyFile = None,
+    api_key_stdin: ApiKeyStdin = False,
+    ask_api_key: Annotated[
+        bool, typer.Option("--ask-api-key", help="Ask for a new API key, hidden.")
+    ] = False,
+    max_parallel: MaxParallel = None,
+) -> None:
+    """Change a source. A new address or key is stored only after the server has accepted it.
+
+    Example: automagik sources update prod --api-key-file new-key.txt
+    """
+    key = given_key(api_key_file, stdin=api_key_stdin) or (asked_key() if ask_api_key else None)
+    if not any((url, new_name, key, max_parallel)):
+        raise typer.BadParameter("nothing to change; give --url, --name, a key or --max-parallel")
+    sources = open_sources()
+    source = sources.update(
+        sources.get(name), name=new_name, url=url, api_key=key, max_parallel_runs=max_parallel
+    )
+    context.printer().item(asdict(source), _ALL)
+
+
+@app.command()
+def delete(
+    name: Name,
+    *,
+    with_flows: Annotated[
+        bool,
+        typer.Option("--with-flows", help="Delete its flows, with their schedules and tasks, too."),
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Delete a source that has no flows, or delete it with them.
+
+    Example: automagik sources delete staging --with-flows --yes
+    """
+    sources = open_sources()
+    source = sources.get(name)
+    what = f"Delete the source {source.name!r}"
+    if with_flows:
+        baggage = sources.weigh(source)
+        what += (
+            f" with {source.flows} flows, {baggage.schedules} schedules, {baggage.tasks} tasks"
+            f" and {baggage.log_lines} log lines"
+        )
+    person.confirm(f"{what}?", yes=yes)
+    sources.delete(source, with_flows=with_flows)
+    context.printer().say(f"Deleted the source {source.name!r}.")
+
+
+def open_sources() -> "SourceManager":
+    from automagik.core.flows.sources import SourceManager
+
+    return SourceManager(context.database(), context.settings())
+
+
+def ensure_default(sources: "SourceManager") -> "Source | None":
+    """The source of LANGFLOW_API_URL, if it is set. That it does not answer is only said."""
+    from automagik.core.flows.exceptions import RemoteError
+
+    try:
+        return sources.ensure_default()
+    except RemoteError as error:
+        context.printer().say(f"The source of LANGFLOW_API_URL was not stored: {error.message}")
+        return None
+
+
+def _check_record(check: "SourceCheck") -> Mapping[str, Any]:
+    error = check.error
+    return {
+        "name": check.source.name,
+        "url": check.source.url,
+        "reachable": check.version is not None,
+        "version": check.version,
+        "key_valid": check.key_valid,
+        "latency_seconds": check.latency.total_seconds() if check.latency else None,
+        "flows": check.flows,
+        "error": error and {"code": error.code, "detail": error.message, "hint": error.hint},
+    }

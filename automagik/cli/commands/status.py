@@ -1,0 +1,97 @@
+"""`automagik status`: one screen that says whether all is well."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from automagik.cli.context import printer, settings
+from automagik.cli.printer import Column, Output
+from automagik.cli.times import duration, when
+
+if TYPE_CHECKING:
+    from automagik.core.facts import RedisFacts, StoredFacts
+    from automagik.core.health import Health, Problem
+    from automagik.core.tasks.workers import Beat
+
+app = typer.Typer()
+
+
+@app.command()
+def status() -> None:
+    """Show on one screen whether all is well; the exit code is 1 when it is not.
+
+    Example: automagik status
+    """
+    from automagik.core.health import examine
+
+    health = examine(settings())
+    if printer().output in (Output.JSON, Output.JSONL):
+        printer().item({"is_well": health.is_well, **asdict(health)})
+    else:
+        screen = _screen(health)
+        printer().item(screen, [Column(key) for key in screen])
+        _show_problems(health.problems)
+    raise typer.Exit(0 if health.is_well else 1)
+
+
+def _screen(health: "Health") -> dict[str, str]:
+    stored = _stored(health.stored) if health.stored else {"database": "✗ see below"}
+    return {**stored, "redis": _redis(health.redis)}
+
+
+def _stored(stored: "StoredFacts") -> dict[str, str]:
+    live_beats = [beat for beat in stored.beats if beat.is_live]
+    live_workers = [worker for worker in stored.workers if worker.is_live]
+    slots, busy = sum(w.slots for w in live_workers), sum(w.busy for w in live_workers)
+    due = stored.oldest_due_age
+    return {
+        "database": f"✓ PostgreSQL {stored.postgres_version}",
+        "beats": _living(len(live_beats), _last_tick(stored.beats)),
+        "workers": _living(len(live_workers), f"{busy} of {slots} slots busy"),
+        "tasks": _counts(stored.open_tasks, none="none open"),
+        "due_longest": f"{duration(due)} ago" if due else "nothing waits",
+        "last_24_hours": _counts(stored.ended_lately, none="none ended"),
+        "schedules": _counts(stored.schedules, none="none yet"),
+        "next_runs": "\n".join(
+            f"{run.schedule} · {when(run.at, now=stored.now, zone=run.timezone)}"
+            for run in stored.next_runs
+        )
+        or "none",
+        "sources": "\n".join(
+            f"{source.name} · {source.url} · LangFlow {source.version or 'never reached'}"
+            for source in stored.sources
+        )
+        or "none yet",
+    }
+
+
+def _living(count: int, detail: str) -> str:
+    return f"✓ {count} live · {detail}" if count else f"✗ none live · {detail}"
+
+
+def _last_tick(beats: "Sequence[Beat]") -> str:
+    return f"last tick {duration(beats[0].tick_age)} ago" if beats else "none seen lately"
+
+
+def _counts(counts: Mapping[Any, int], *, none: str) -> str:
+    return " · ".join(f"{count:,} {what}" for what, count in sorted(counts.items())) or none
+
+
+def _redis(redis: "RedisFacts | None") -> str:
+    if redis is None:
+        return "✗ see below"
+    return f"✓ {redis.server.capitalize()} {redis.version} · {redis.ready:,} in the ready-queue"
+
+
+def _show_problems(problems: "Sequence[Problem]") -> None:
+    if not printer().for_people:
+        printer().raw("".join(f"problem\t{p.what}\t{p.fix or ''}\n" for p in problems))
+        return
+    if not problems:
+        printer().raw("\n✓ All is well.\n")
+    for problem in problems:
+        printer().raw(f"\n✗ {problem.what}\n")
+        if problem.fix:
+            printer().raw(f"  {problem.fix}\n")

@@ -1,0 +1,61 @@
+"""`automagik workers`: the processes that run tasks."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import typer
+
+from automagik.cli.context import database, printer, settings
+from automagik.cli.marks import state_column
+from automagik.cli.printer import Column
+from automagik.cli.times import duration
+
+app = typer.Typer()
+
+
+@app.callback()
+def workers() -> None:
+    """The processes that run tasks."""
+
+
+def _ago(age: timedelta) -> str:
+    return f"{duration(age)} ago"
+
+
+_COLUMNS = (
+    Column("name", "Worker"),
+    state_column("state"),
+    Column("slots"),
+    Column("busy"),
+    Column("queues", format=", ".join),
+    Column("version"),
+    Column("heartbeat_age", "Heartbeat", format=_ago),
+    Column("id"),
+)
+
+
+@app.command("list")
+def list_() -> None:
+    """List live workers, and those that went within the last hour.
+
+    Example: automagik workers list -o json
+    """
+    from automagik.core.tasks.workers import list_workers
+
+    lease = timedelta(seconds=settings().lease_seconds)
+    with database().transaction() as connection:
+        found = list_workers(connection, lease=lease)
+    printer().items([_item(worker) for worker in found], _COLUMNS, empty=_NOBODY)
+
+
+_NOBODY = (
+    "No worker is running. Start everything with: automagik up,"
+    " or a worker with: celery -A automagik worker"
+)
+
+
+def _item(worker: Any) -> dict[str, Any]:
+    """`state` is what we know, `status` what was said last: the dead say nothing."""
+    said_gone = worker.status in ("stopped", "lost")
+    return {**asdict(worker), "state": worker.status if worker.is_live or said_gone else "lost"}

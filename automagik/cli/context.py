@@ -1,0 +1,70 @@
+"""What a command works with: the printer, the settings and the database of this invocation."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from automagik.cli.printer import Printer
+
+if TYPE_CHECKING:
+    from automagik.core.config import Settings
+    from automagik.core.database.session import Database
+
+
+@dataclass
+class Invocation:
+    """One run of one command."""
+
+    printer: Printer = field(default_factory=Printer)
+
+    @cached_property
+    def settings(self) -> "Settings":
+        from automagik.core.config import get_settings
+
+        return get_settings()
+
+    @cached_property
+    def database(self) -> "Database":
+        from automagik.core.database.migrate import require_current
+        from automagik.core.database.session import Database
+
+        opened = Database(self.settings.require_database_url())
+        with opened.transaction() as connection:
+            require_current(connection)
+        return opened
+
+    def close(self) -> None:
+        if "database" in self.__dict__:
+            self.database.dispose()
+
+
+_current: ContextVar[Invocation] = ContextVar("invocation")
+
+
+@contextmanager
+def invocation() -> Iterator[Invocation]:
+    """Makes a new invocation the current one."""
+    opened = Invocation()
+    token = _current.set(opened)
+    try:
+        yield opened
+    finally:
+        opened.close()
+        _current.reset(token)
+
+
+def printer() -> Printer:
+    return _current.get().printer
+
+
+def settings() -> "Settings":
+    """Raises ConfigurationError."""
+    return _current.get().settings
+
+
+def database() -> "Database":
+    """Opened once. Raises ConfigurationError, DatabaseUnreachable, SchemaOutdated."""
+    return _current.get().database

@@ -1,0 +1,106 @@
+"""What programs read: JSON, JSON lines, tab-separated and comma-separated values.
+
+Instants are RFC 3339 in UTC, durations are seconds, keys are the same in all of them.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from automagik.core.exceptions import AutomagikError
+
+SCHEMA_VERSION = 1
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def listed(shape: str, items: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Iterator[str]:
+    """The lines of a list."""
+    if shape == "json":
+        yield _pretty({"schema_version": SCHEMA_VERSION, "items": list(items)})
+        return
+    if shape == "csv":
+        yield _csv(keys)
+    for item in items:
+        yield _line(shape, item, keys)
+
+
+def single(shape: str, item: Mapping[str, Any], keys: Sequence[str]) -> Iterator[str]:
+    """The lines of one thing; in a pipe one line per key."""
+    if shape == "json":
+        yield _pretty({"schema_version": SCHEMA_VERSION, **item})
+    elif shape == "tsv":
+        yield from ("\t".join((key, _cell(item.get(key)))) for key in keys)
+    else:
+        yield from listed(shape, [item], keys)
+
+
+def problem(error: AutomagikError) -> str:
+    """The same object as the API answers (RFC 9457)."""
+    title = next(iter((type(error).__doc__ or "").strip().splitlines()), type(error).__name__)
+    return _pretty(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "type": "about:blank",
+            "title": title,
+            "status": error.http_status,
+            "detail": error.message,
+            "code": error.code,
+            "hint": error.hint,
+        }
+    )
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON has."""
+    match value:
+        case datetime():
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case timedelta():
+            return value.total_seconds()
+        case Enum():
+            return value.value
+        case set() | frozenset():
+            return sorted(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return str(value)
+
+
+def _line(shape: str, item: Mapping[str, Any], keys: Sequence[str]) -> str:
+    match shape:
+        case "jsonl":
+            return json.dumps(item, default=plain, ensure_ascii=False)
+        case "name":
+            return _cell(item.get("name") or item.get("id"))
+        case "csv":
+            return _csv([_text(item.get(key)) for key in keys])
+    return "\t".join(_cell(item.get(key)) for key in keys)
+
+
+def _cell(value: Any) -> str:
+    return _text(value).translate(_ESCAPES)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bool | int | float | Mapping | list | tuple):
+        return json.dumps(value, default=plain, ensure_ascii=False)
+    return str(plain(value))
+
+
+def _csv(cells: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
+
+
+def _pretty(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, default=plain, ensure_ascii=False, indent=2)

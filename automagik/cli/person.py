@@ -1,0 +1,39 @@
+"""What the person at the terminal gives: texts from files or stdin, answers to questions."""
+
+import sys
+from pathlib import Path
+
+import typer
+
+from automagik.core.exceptions import InvalidInput
+
+
+def is_there() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Goes on only when the answer is yes. Raises InvalidInput when there is nobody to ask."""
+    if yes:
+        return
+    if not is_there():
+        raise InvalidInput("This needs to be confirmed.", hint="Add --yes.")
+    if not typer.confirm(question, err=True):
+        typer.echo("Nothing was changed.", err=True)
+        raise typer.Exit(1)
+
+
+def text_from(value: str | None) -> str | None:
+    """The text itself, that of the file for `@file`, that of stdin for `-`."""
+    if value == "-":
+        return sys.stdin.read()
+    if value is None or not value.startswith("@"):
+        return value
+    path = Path(value[1:])
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"Cannot read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is not text in UTF-8.") from error

@@ -1,0 +1,37 @@
+"""Waiting for the end of a run that a command started."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import typer
+
+from automagik.cli import task_report
+from automagik.cli.context import printer
+from automagik.cli.failures import INTERRUPTED
+
+if TYPE_CHECKING:
+    from automagik.core.tasks.manager import TaskManager
+    from automagik.core.tasks.values import Task
+
+
+def finish(tasks: "TaskManager", task: "Task", *, timeout: timedelta | None = None) -> None:
+    """Prints the output, or why there is none; then the exit code is 1.
+
+    Ctrl-C leaves the task alone. Raises StillPending after the timeout.
+    """
+    from automagik.core.tasks.states import TaskState
+
+    printer().say(f"Task {task.id}")
+    try:
+        ended = tasks.wait(task.id, timeout=timeout)
+    except KeyboardInterrupt:
+        printer().say(f"\nThe task goes on. Come back with: automagik tasks watch {task.id}")
+        raise typer.Exit(INTERRUPTED) from None
+    if ended.state is not TaskState.COMPLETED:
+        task_report.ending(printer(), ended)
+        raise typer.Exit(1)
+    output = tasks.output(task.id)
+    if printer().output:
+        printer().item({**task_report.as_item(ended), "output_text": output.text})
+    else:
+        task_report.output(printer(), task.id, output)

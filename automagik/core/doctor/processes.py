@@ -1,0 +1,53 @@
+"""Beats and workers: alive, and all of one version."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from automagik import __version__
+from automagik.core.config import Settings
+from automagik.core.database.migrate import require_current
+from automagik.core.doctor.check import Check, error, ok, warning
+from automagik.core.facts import opened
+from automagik.core.tasks.workers import Beat, Worker, list_beats, list_workers
+
+
+def check_processes(settings: Settings) -> Iterator[Check]:
+    lease = timedelta(seconds=settings.lease_seconds)
+    with opened(settings) as database, database.transaction() as connection:
+        require_current(connection)
+        beats = [beat for beat in list_beats(connection, lease=lease) if beat.is_live]
+        workers = [worker for worker in list_workers(connection, lease=lease) if worker.is_live]
+    yield beat_check(beats)
+    yield worker_check(workers, queue=settings.queue)
+    yield version_check([*beats, *workers])
+
+
+def beat_check(live: Sequence[Beat]) -> Check:
+    if not live:
+        return error("Beats", "none is live", fix="Run: automagik up, or celery -A automagik beat")
+    return ok("Beats", f"{len(live)} live, last tick {_ago(min(b.tick_age for b in live))}")
+
+
+def worker_check(live: Sequence[Worker], *, queue: str) -> Check:
+    fix = "Run: automagik up, or celery -A automagik worker"
+    if not live:
+        return error("Workers", "none is live", fix=fix)
+    if not any(queue in worker.queues for worker in live):
+        return error("Workers", f"none of the {len(live)} takes from the queue {queue}", fix=fix)
+    slots, age = sum(w.slots for w in live), max(w.heartbeat_age for w in live)
+    return ok("Workers", f"{len(live)} live with {slots} slots, oldest heartbeat {_ago(age)}")
+
+
+def version_check(live: Sequence[Beat | Worker]) -> Check:
+    others = sorted({process.version for process in live} - {__version__})
+    if not others:
+        return ok("Versions", f"all are {__version__}")
+    return warning(
+        "Versions",
+        f"this is {__version__}, but {', '.join(others)} runs too",
+        fix="Bring all hosts to one version, and restart their beats and workers.",
+    )
+
+
+def _ago(age: timedelta) -> str:
+    return f"{age.total_seconds():.1f} s ago"

@@ -1,0 +1,175 @@
+"""HTTP connections that another thread can break off at any moment.
+
+`requests` cannot be stopped from outside, and its timeouts are per read: a server that sends a byte
+a second holds a thread for ever. Here every connection leaves its socket with the call's
+RunHandle. LangFlow stops a streamed run when its connection closes.
+"""
+
+import os
+import ssl
+import time
+from errno import EINPROGRESS
+from functools import lru_cache, partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from socket import (
+    AI_NUMERICHOST,
+    IPPROTO_TCP,
+    SO_ERROR,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    TCP_NODELAY,
+    gaierror,
+    getaddrinfo,
+    socket,
+)
+from threading import Thread
+from typing import Any, cast
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.ssl_ import create_urllib3_context
+from urllib3.util.wait import wait_for_write
+
+from automagik.core.flows.run_handle import RunHandle
+
+POLL_SECONDS = 0.1
+
+
+def open_session(handle: RunHandle) -> requests.Session:
+    """A session for one call: no pooled connection, no cookie, no retry.
+
+    LangFlow closes idle connections after two seconds, so a pooled one breaks now and then under a
+    request that must not be sent twice; and with its login cookie a wrong key passes.
+    """
+    session = requests.Session()
+    session.adapters.clear()
+    session.mount("http://", _AbortableAdapter(handle))
+    session.mount("https://", _AbortableAdapter(handle))
+    return session
+
+
+class _AbortableAdapter(HTTPAdapter):
+    def __init__(self, handle: RunHandle) -> None:
+        self._handle = handle
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
+        pool = cast("Any", super().get_connection_with_tls_context(*args, **kwargs))
+        plain = pool.scheme == "http"
+        kind = _AbortableConnection if plain else _AbortableTLSConnection
+        pool.ConnectionCls = partial(kind, self._handle)
+        return cast("HTTPConnectionPool", pool)
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        """Verification is always on; the environment only chooses which authorities are trusted."""
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        if host["scheme"] != "https":
+            return host, {}
+        bundle = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
+        return host, {"ssl_context": _tls_context(bundle), "cert_reqs": "CERT_REQUIRED"}
+
+    def cert_verify(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing is left to do: the shared context holds the authorities."""
+
+
+@lru_cache(maxsize=8)
+def _tls_context(bundle: str) -> ssl.SSLContext:
+    """Shared, because reading the authorities costs more than the rest of a call."""
+    context = create_urllib3_context()
+    where = "capath" if Path(bundle).is_dir() else "cafile"
+    context.load_verify_locations(**{where: bundle})
+    return context
+
+
+class _AbortableConnection(HTTPConnection):
+    def __init__(self, handle: RunHandle, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._handle = handle
+
+    def _new_conn(self) -> socket:
+        """Raises urllib3's errors, which `requests` translates."""
+        try:
+            return _dial(self.host, self.port, timeout=self.timeout or 0, handle=self._handle)
+        except gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"no connection in {self.timeout} s") from error
+        except OSError as error:
+            raise NewConnectionError(self, f"no connection: {error}") from error
+
+
+class _AbortableTLSConnection(_AbortableConnection, HTTPSConnection):
+    """The handshake runs on the socket that the handle already has."""
+
+
+def _dial(host: str, port: int, *, timeout: float, handle: RunHandle) -> socket:
+    """Tries each address of the host; `timeout` is for all of them together."""
+    deadline = time.monotonic() + timeout
+    failure: OSError = gaierror("the name has no address")
+    for family, kind, protocol, _, address in _resolve(host.strip("[]"), port, deadline, handle):
+        _refuse_if_aborted(handle)
+        connection = socket(family, kind, protocol)
+        try:
+            _connect(connection, address, deadline, handle)
+            handle.attach(connection)
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
+
+
+def _connect(connection: socket, address: Any, deadline: float, handle: RunHandle) -> None:
+    """Waits in slices: a connection in the making cannot be shut down everywhere."""
+    connection.settimeout(0)
+    outcome = connection.connect_ex(address)
+    if outcome == EINPROGRESS:
+        while not wait_for_write(connection, timeout=POLL_SECONDS):
+            _refuse_if_aborted(handle)
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        outcome = connection.getsockopt(SOL_SOCKET, SO_ERROR)
+    if outcome:
+        raise OSError(outcome, os.strerror(outcome))
+    connection.settimeout(max(deadline - time.monotonic(), POLL_SECONDS))
+    connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+
+
+def _resolve(host: str, port: int, deadline: float, handle: RunHandle) -> list[Any]:
+    """The addresses. A name server is asked in a thread, since that cannot be broken off."""
+    _refuse_if_aborted(handle)
+    try:
+        return getaddrinfo(host, port, type=SOCK_STREAM, flags=AI_NUMERICHOST)
+    except gaierror:
+        answers: SimpleQueue[list[Any] | OSError] = SimpleQueue()
+    Thread(target=_ask_name_server, args=(host, port, answers), daemon=True).start()
+    while time.monotonic() < deadline:
+        try:
+            answer = answers.get(timeout=POLL_SECONDS)
+        except Empty:
+            _refuse_if_aborted(handle)
+            continue
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+    raise TimeoutError
+
+
+def _ask_name_server(host: str, port: int, answers: "SimpleQueue[list[Any] | OSError]") -> None:
+    try:
+        answers.put(getaddrinfo(host, port, type=SOCK_STREAM))
+    except (OSError, UnicodeError) as error:
+        answers.put(error if isinstance(error, OSError) else gaierror(str(error)))
+
+
+def _refuse_if_aborted(handle: RunHandle) -> None:
+    if handle.reason is not None:
+        raise ConnectionAbortedError

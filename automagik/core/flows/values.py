@@ -1,0 +1,92 @@
+"""What the rooms around flows are given: values, never rows, and never an API key."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from automagik.core.exceptions import AutomagikError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where flows come from: a LangFlow server."""
+
+    id: UUID
+    name: str
+    url: str
+    has_api_key: bool
+    max_parallel_runs: int
+    version: str | None
+    """What the server said of itself when it was last checked."""
+    flows: int
+    """How many flows were synced from it and are not gone."""
+    checked_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceCheck:
+    """What a test of a source found."""
+
+    source: Source
+    version: str | None = None
+    """None when the source was not reached."""
+    latency: timedelta | None = None
+    """How long the source took to say its version."""
+    key_valid: bool | None = None
+    """None when that could not be found out."""
+    flows: int | None = None
+    """How many flows the key sees, without components and examples."""
+    error: AutomagikError | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flow:
+    """A runnable definition known to us."""
+
+    id: UUID
+    source_id: UUID
+    source_name: str
+    remote_id: str
+    name: str
+    description: str | None
+    endpoint_name: str | None
+    input_component: str | None
+    output_component: str | None
+    version_id: UUID
+    version_number: int
+    max_retries: int | None
+    """None: the setting counts. So for `timeout`."""
+    timeout: timedelta | None
+    gone_at: datetime | None
+    """Since when a full sync has not found it on its source any more."""
+    synced_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    schedules: int = 0
+    """How many schedules run it."""
+    inputs: int = 0
+    """How many components could take its input."""
+    outputs: int = 0
+    """How many components could give its output."""
+
+    @property
+    def open_roles(self) -> tuple[str, ...]:
+        """`input`, `output`: what must be chosen before it can run. None is needed of none."""
+        is_open = {
+            "input": self.inputs > 1 and self.input_component is None,
+            "output": self.outputs > 1 and self.output_component is None,
+        }
+        return tuple(role for role, needed in is_open.items() if needed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlowBaggage:
+    """What is deleted with a flow."""
+
+    schedules: int
+    tasks: int
+    running: int
+    """How many of the tasks run right now; such a flow is not deleted."""
+    log_lines: int

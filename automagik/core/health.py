@@ -1,0 +1,88 @@
+"""Is it well? The facts of one moment, and what in them needs somebody's attention."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from automagik.core.config import Settings
+from automagik.core.database.migrate import require_current
+from automagik.core.exceptions import AutomagikError
+from automagik.core.facts import RedisFacts, StoredFacts, opened, read_redis, read_stored
+
+OVERDUE = timedelta(seconds=60)
+"""A task that has been due for so long says that nobody dispatches, or that too few work."""
+
+_Facts = TypeVar("_Facts")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something that needs attention, and what to do about it."""
+
+    what: str
+    fix: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Health:
+    """The facts, as far as they could be had, and every problem found."""
+
+    stored: StoredFacts | None
+    """None when PostgreSQL does not answer, or its schema is another one."""
+    redis: RedisFacts | None
+    problems: Sequence[Problem]
+
+    @property
+    def is_well(self) -> bool:
+        return not self.problems
+
+
+def examine(settings: Settings) -> Health:
+    """Raises nothing for what is out of order: that becomes a problem in the answer."""
+    problems: list[Problem] = []
+    stored = _or_note(lambda: _stored(settings), problems)
+    redis = _or_note(lambda: read_redis(settings), problems)
+    if stored is not None:
+        problems += problems_of(stored)
+    return Health(stored=stored, redis=redis, problems=tuple(problems))
+
+
+def problems_of(stored: StoredFacts) -> Iterator[Problem]:
+    """The rules. A failed task is no problem of the machinery: it is counted, not complained of."""
+    if not any(beat.is_live for beat in stored.beats):
+        yield Problem(
+            what="No beat is running: nothing is fired or dispatched.",
+            fix="Start everything with: automagik up, or a beat with: celery -A automagik beat",
+        )
+    if not any(worker.is_live for worker in stored.workers):
+        yield Problem(
+            what="No worker is running: nothing is run.",
+            fix="Start everything with: automagik up, or a worker with: celery -A automagik worker",
+        )
+    if stored.oldest_due_age is not None and stored.oldest_due_age > OVERDUE:
+        seconds = stored.oldest_due_age.total_seconds()
+        yield Problem(
+            what=f"Tasks wait to be dispatched, the oldest for {seconds:.0f} s.",
+            fix="If beats and workers are well, start more workers or raise a source's limit of"
+            " parallel runs.",
+        )
+    if broken := stored.schedules.get("error", 0):
+        yield Problem(
+            what=f"{broken} of the schedules cannot be computed and are set aside.",
+            fix="See why with: automagik schedules list",
+        )
+
+
+def _stored(settings: Settings) -> StoredFacts:
+    with opened(settings) as database, database.transaction() as connection:
+        require_current(connection)
+        return read_stored(connection, settings)
+
+
+def _or_note(read: Callable[[], _Facts], problems: list[Problem]) -> _Facts | None:
+    try:
+        return read()
+    except AutomagikError as error:
+        problems.append(Problem(what=error.message, fix=error.hint))
+        return None

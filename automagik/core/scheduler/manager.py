@@ -1,0 +1,188 @@
+"""SchedulerManager: what people and programs ask of schedules. Beats only fire them.
+
+Every change locks the row and wakes the beats when it commits, so that it counts at once.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, select
+
+from automagik.core.config import Settings
+from automagik.core.database import lookup
+from automagik.core.database.models import FlowRow, ScheduleRow
+from automagik.core.database.session import WAKE, Database, notify
+from automagik.core.exceptions import NotFound
+from automagik.core.flows.flow_input import FlowInput
+from automagik.core.flows.manager import FlowManager
+from automagik.core.flows.values import Flow
+from automagik.core.scheduler import changes, rows
+from automagik.core.scheduler.names import checked_name, derived_name
+from automagik.core.scheduler.values import CadenceText, Schedule, ScheduleChange, ScheduleStatus
+from automagik.core.tasks.manager import TaskManager
+from automagik.core.tasks.values import Task
+
+
+class SchedulerManager:
+    """Creates, reads and changes schedules. Every method raises DatabaseUnreachable."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._flows = FlowManager(database, settings)
+        self._tasks = TaskManager(database, settings)
+
+    def create(
+        self,
+        flow: Flow,
+        cadence: CadenceText,
+        *,
+        run_input: FlowInput,
+        timezone: str | None = None,
+        name: str | None = None,
+        priority: int = 0,
+        max_retries: int | None = None,
+        timeout: timedelta | None = None,
+    ) -> Schedule:
+        """Active at once. Without a name it gets one; without a zone that of the settings.
+
+        Raises InvalidCadence, InvalidInput, and Conflict when the flow is gone or the name taken.
+        """
+        columns: dict[str, Any] = {
+            "flow_id": flow.id,
+            "priority": priority,
+            "max_retries": max_retries,
+            "timeout_seconds": timeout and timeout.total_seconds(),
+        } | self._input_columns(flow, run_input)
+        zone = timezone or self._settings.timezone
+        with self._database.transaction() as connection:
+            _hold_flow(connection, flow)
+            now = rows.database_now(connection)
+            columns |= changes.cadence_columns(cadence, timezone=zone, now=now)
+            if name is None:
+                made_up = derived_name(flow.name, type_=columns["type"], expr=columns["expr"])
+                schedule_id = rows.add_numbered(connection, columns, name=made_up)
+            else:
+                schedule_id = rows.add(connection, columns, name=checked_name(name))
+            notify(connection, WAKE)
+            return rows.load(connection, schedule_id)
+
+    def resolve(self, reference: str) -> UUID:
+        """The schedule meant by a name, an id or the beginning of one.
+
+        Raises NotFound and Ambiguous.
+        """
+        with self._database.transaction() as connection:
+            return lookup.find(connection, ScheduleRow, reference, noun="schedule")
+
+    def list(
+        self, *, flow_id: UUID | None = None, status: ScheduleStatus | None = None
+    ) -> Sequence[Schedule]:
+        """The next to run first, then those that do not run, by name."""
+        query = rows.schedules()
+        if flow_id is not None:
+            query = query.where(ScheduleRow.flow_id == flow_id)
+        if status is not None:
+            query = query.where(ScheduleRow.status == status)
+        query = query.order_by(ScheduleRow.next_run_at.nulls_last(), ScheduleRow.name)
+        with self._database.transaction() as connection:
+            return [rows.as_schedule(row) for row in connection.execute(query)]
+
+    def get(self, schedule_id: UUID) -> Schedule:
+        """Raises NotFound."""
+        with self._database.transaction() as connection:
+            return rows.load(connection, schedule_id)
+
+    def pause(self, schedule_id: UUID, *, reason: str | None = None) -> Schedule:
+        """No more runs until it is resumed. Raises NotFound, and Conflict unless it is active."""
+        return self._apply(schedule_id, lambda found, _: changes.paused(found, reason=reason))
+
+    def resume(self, schedule_id: UUID) -> Schedule:
+        """From now on again; what passed meanwhile is not made up for.
+
+        Raises NotFound, InvalidInput, and Conflict when the flow is gone or its only time passed.
+        """
+        return self._apply(schedule_id, self._resumed)
+
+    def update(self, schedule_id: UUID, change: ScheduleChange) -> Schedule:
+        """Its next run moves only when its rule or zone does.
+
+        A completed one-shot with a new time is active again.
+        Raises NotFound, InvalidCadence, InvalidInput, and Conflict when the name is taken.
+        """
+
+        def changed(found: Schedule, now: datetime) -> dict[str, Any]:
+            columns = changes.changed(found, change, now=now)
+            if change.concerns_input:
+                flow = self._flows.get(str(found.flow_id))
+                columns |= self._input_columns(flow, _merged(found.run_input, change))
+            return columns
+
+        return self._apply(schedule_id, changed)
+
+    def delete(self, schedule_id: UUID) -> None:
+        """Its tasks stay. Raises NotFound."""
+        with self._database.transaction() as connection:
+            rows.load(connection, schedule_id, lock=True)
+            connection.execute(delete(ScheduleRow).where(ScheduleRow.id == schedule_id))
+            notify(connection, WAKE)
+
+    def trigger(self, schedule_id: UUID, *, actor: str) -> Task:
+        """One run at once, whatever the status; the next run stays where it is.
+
+        Raises NotFound, Conflict when the flow is gone, InvalidInput when it has changed since.
+        """
+        schedule = self.get(schedule_id)
+        flow = self._flows.get(str(schedule.flow_id))
+        return self._tasks.create(
+            flow,
+            self._flows.validate_input(flow, schedule.run_input),
+            actor=actor,
+            priority=schedule.priority,
+            max_retries=schedule.max_retries,
+            timeout=schedule.timeout,
+            schedule_id=schedule.id,
+        )
+
+    def _apply(
+        self, schedule_id: UUID, change: Callable[[Schedule, datetime], dict[str, Any]]
+    ) -> Schedule:
+        with self._database.transaction() as connection:
+            found = rows.load(connection, schedule_id, lock=True)
+            columns = change(found, rows.database_now(connection))
+            if not columns:
+                return found
+            rows.change(connection, schedule_id, columns)
+            notify(connection, WAKE)
+            return rows.load(connection, schedule_id)
+
+    def _resumed(self, schedule: Schedule, now: datetime) -> dict[str, Any]:
+        self._flows.validate_input(self._flows.get(str(schedule.flow_id)), schedule.run_input)
+        return changes.resumed(schedule, now=now)
+
+    def _input_columns(self, flow: Flow, run_input: FlowInput) -> dict[str, Any]:
+        checked = self._flows.validate_input(flow, run_input)
+        return {
+            "input_value": checked.input_value,
+            "tweaks": dict(checked.tweaks),
+            "session_id": checked.session_id,
+        }
+
+
+def _hold_flow(connection: Connection, flow: Flow) -> None:
+    """Nobody deletes the flow until the transaction ends."""
+    query = select(FlowRow.id).where(FlowRow.id == flow.id)
+    if connection.scalar(query.with_for_update(read=True, key_share=True)) is None:
+        raise NotFound(f"There is no flow {flow.name!r} any more.")
+
+
+def _merged(stored: FlowInput, change: ScheduleChange) -> FlowInput:
+    """An empty session stands for none."""
+    session = stored.session_id if change.session_id is None else change.session_id or None
+    return FlowInput(
+        input_value=stored.input_value if change.input_value is None else change.input_value,
+        tweaks=stored.tweaks if change.tweaks is None else change.tweaks,
+        session_id=session,
+    )

@@ -1,0 +1,101 @@
+"""`automagik db`: from nothing to the newest schema and back, and what it says about it."""
+
+import re
+
+import psycopg2
+import pytest
+
+from automagik.core.database import migrate
+from tests.cli.command_line import Cli
+
+HEAD = migrate.head()
+
+
+@pytest.fixture
+def empty(cli: Cli, empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command line over a database without tables."""
+    monkeypatch.setenv("DATABASE_URL", empty_database_url)
+    return cli
+
+
+def test_init_migrates_an_empty_database_and_may_be_repeated(empty: Cli) -> None:
+    first, second = empty("db", "init"), empty("db", "init")
+
+    assert (first.exit_code, first.stderr) == (0, f"✓ Schema: base → {HEAD}.\n")
+    assert (second.exit_code, second.stderr) == (0, f"✓ Schema: already at {HEAD}.\n")
+
+
+def test_init_creates_the_database_when_it_is_missing(
+    empty: Cli, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_capitals = f"{empty_database_url}_New"
+    monkeypatch.setenv("DATABASE_URL", with_capitals)
+    try:
+        result = empty("db", "init")
+        check = empty("db", "check")
+    finally:
+        _drop(empty_database_url, with_capitals)
+
+    assert result.stderr.startswith("✓ Database created.\n")
+    assert (result.exit_code, check.exit_code) == (0, 0)
+
+
+def test_current_shows_what_is_there_and_what_is_known(empty: Cli) -> None:
+    before = empty("db", "current", "-o", "json").json
+    empty("db", "upgrade")
+    after = empty("db", "current", "-o", "json").json
+
+    assert before == {"schema_version": 1, "revision": None, "head": HEAD, "is_current": False}
+    assert after == {"schema_version": 1, "revision": HEAD, "head": HEAD, "is_current": True}
+
+
+def test_check_refuses_an_old_schema_and_says_what_to_run(empty: Cli) -> None:
+    result = empty("db", "check")
+
+    assert result.exit_code == 6
+    assert "automagik db init" in result.stderr
+
+
+def test_check_finds_tables_that_were_changed_by_hand(cli: Cli, database_url: str) -> None:
+    assert cli("db", "check").exit_code == 0
+    with psycopg2.connect(database_url) as connection, connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE sources DROP COLUMN version")
+    connection.close()
+
+    result = cli("db", "check")
+
+    assert result.exit_code == 6
+    assert re.search(r"not as they should be.*version", result.stderr)
+
+
+def test_downgrade_asks_first_and_without_a_terminal_wants_a_flag(cli: Cli) -> None:
+    refused = cli("db", "downgrade", "base")
+    done = cli("db", "downgrade", "base", "--yes")
+
+    assert (refused.exit_code, "--yes" in refused.stderr) == (2, True)
+    assert (done.exit_code, done.stderr) == (0, "✓ The schema is at revision base.\n")
+    assert cli("schedules", "list").exit_code == 6
+
+
+def test_an_unknown_revision_is_an_error_of_the_caller(cli: Cli) -> None:
+    result = cli("db", "upgrade", "9999")
+
+    assert result.exit_code == 2
+    assert "9999" in result.stderr
+
+
+def test_an_unreachable_database_is_said_so(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+
+    for command in ("init", "upgrade", "current", "check"):
+        result = cli("db", command)
+        assert (result.exit_code, result.stdout) == (5, "")
+        assert "AM-DB" in result.stderr
+
+
+def _drop(server_url: str, url: str) -> None:
+    connection = psycopg2.connect(server_url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f'DROP DATABASE IF EXISTS "{url.rpartition("/")[2]}"')
+    connection.close()

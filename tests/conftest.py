@@ -1,0 +1,181 @@
+"""Real servers for all tests: one PostgreSQL and one Redis per session, one database per test.
+
+AUTOMAGIK_TEST_DATABASE_URL and AUTOMAGIK_TEST_REDIS_URL name servers to use instead.
+"""
+
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+import pytest
+import redis
+from cryptography.fernet import Fernet
+
+from automagik.core.config import Settings, get_settings
+from automagik.core.database.migrate import upgrade
+from automagik.core.embedded import ports
+from automagik.core.embedded.lock import HomeLock, stack_is_running
+from automagik.core.embedded.postgres import EmbeddedPostgres
+from automagik.core.embedded.redis_server import EmbeddedRedis
+
+CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""Test data need not survive a crash of the machine."""
+
+HOME_PREFIX = "automagik-tests-"
+ABANDONED_AFTER_SECONDS = 600
+
+SHORT_TIMES = {
+    "AUTOMAGIK_LEASE_SECONDS": "2",
+    "AUTOMAGIK_BEAT_MAX_WAIT_SECONDS": "0.5",
+    "AUTOMAGIK_RECONCILE_SECONDS": "2",
+    "AUTOMAGIK_RUN_TIMEOUT_SECONDS": "20",
+    "AUTOMAGIK_CONNECT_TIMEOUT_SECONDS": "2",
+}
+
+
+@pytest.fixture(scope="session")
+def server_home() -> Iterator[Path]:
+    _remove_abandoned_homes()
+    with _home() as home:
+        yield home
+
+
+@pytest.fixture
+def embedded_home() -> Iterator[Path]:
+    """A home for servers of this test alone."""
+    with _home() as home:
+        yield home
+
+
+@pytest.fixture(scope="session")
+def used_home() -> Iterator[Path]:
+    """A home for one test after the other, to save the second that a new database takes."""
+    with _home() as home:
+        yield home
+
+
+@pytest.fixture(scope="session")
+def postgres_server_url(server_home: Path) -> Iterator[str]:
+    """A database of a running PostgreSQL, as a role that may create databases."""
+    if url := os.environ.get("AUTOMAGIK_TEST_DATABASE_URL"):
+        yield url
+        return
+    server = EmbeddedPostgres(server_home, options=CARELESS)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server_url(server_home: Path) -> Iterator[str]:
+    if url := os.environ.get("AUTOMAGIK_TEST_REDIS_URL"):
+        yield url
+        return
+    server = EmbeddedRedis(server_home)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server_url: str) -> Iterator[str]:
+    """The name of a database with our schema, to copy."""
+    name = f"automagik_template_{uuid.uuid4().hex}"
+    _administrate(postgres_server_url, f"CREATE DATABASE {name}")
+    try:
+        upgrade(_with_database(postgres_server_url, name))
+        _administrate(postgres_server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        yield name
+    finally:
+        _administrate(postgres_server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_database_url(postgres_server_url: str) -> Iterator[str]:
+    """A database without tables, for tests of the migrations."""
+    yield from _database(postgres_server_url, template="template1")
+
+
+@pytest.fixture
+def database_url(postgres_server_url: str, migrated_template: str) -> Iterator[str]:
+    """A database of this test alone, with our schema and no rows."""
+    yield from _database(postgres_server_url, template=migrated_template)
+
+
+@pytest.fixture
+def redis_url(redis_server_url: str) -> str:
+    """An empty Redis."""
+    with closing(redis.Redis.from_url(redis_server_url)) as client:
+        client.flushdb()
+    return redis_server_url
+
+
+@pytest.fixture
+def settings(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """Settings of this test alone, which child processes find in the environment, too."""
+    for name in ("LANGFLOW_API_URL", "LANGFLOW_API_KEY", "TIMEZONE"):
+        monkeypatch.delenv(name, raising=False)
+    environment = SHORT_TIMES | {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "AUTOMAGIK_HOME": str(tmp_path / "home"),
+        "AUTOMAGIK_SECRET_KEY": Fernet.generate_key().decode(),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+    get_settings.cache_clear()
+    yield get_settings()
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def free_port() -> int:
+    return ports.free_port()
+
+
+@contextmanager
+def _home() -> Iterator[Path]:
+    """A folder that the servers' account can enter, unlike pytest's own for root."""
+    home = Path(tempfile.mkdtemp(prefix=HOME_PREFIX))
+    home.chmod(0o711)
+    with HomeLock(home / "session"):
+        yield home
+    shutil.rmtree(home)
+
+
+def _remove_abandoned_homes() -> None:
+    """Of test sessions that were killed."""
+    for home in Path(tempfile.gettempdir()).glob(f"{HOME_PREFIX}*"):
+        is_old = home.exists() and time.time() - home.stat().st_mtime > ABANDONED_AFTER_SECONDS
+        if is_old and not stack_is_running(home / "session"):
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _database(server_url: str, *, template: str) -> Iterator[str]:
+    name = f"automagik_test_{uuid.uuid4().hex}"
+    _administrate(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _with_database(server_url, name)
+    _administrate(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _administrate(server_url: str, statement: str) -> None:
+    with closing(psycopg2.connect(server_url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

@@ -1,0 +1,390 @@
+"""TaskManager against a real PostgreSQL."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from threading import Thread
+
+import pytest
+from sqlalchemy import event, text
+
+from automagik.core.config import Settings
+from automagik.core.database.base import new_id
+from automagik.core.database.session import CANCEL, WAKE, Database
+from automagik.core.exceptions import Conflict, NotFound, StillPending
+from automagik.core.flows.flow_input import FlowInput
+from automagik.core.tasks.exceptions import NoOutput
+from automagik.core.tasks.listing import TaskFilter
+from automagik.core.tasks.manager import TaskManager
+from automagik.core.tasks.states import AttemptOutcome, TaskState
+from automagik.core.tasks.values import Event, LogLine, Task
+from tests.core.tasks.rows import add_flow, end, say, start
+
+SOON = timedelta(seconds=5)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    opened = Database(settings.require_database_url())
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def tasks(database: Database, settings: Settings) -> TaskManager:
+    return TaskManager(database, settings)
+
+
+@pytest.fixture
+def task(database: Database, tasks: TaskManager) -> Task:
+    """A pending task of a flow called greeter."""
+    return tasks.create(add_flow(database), FlowInput(input_value="hi"), actor="test")
+
+
+def ended_as(database: Database, task: Task, state: TaskState) -> None:
+    if state is TaskState.CANCELLED:
+        with database.transaction() as connection:
+            connection.execute(text("UPDATE tasks SET state = 'cancelled', finished_at = now()"))
+        return
+    start(database, task.id)
+    end(database, task.id, state, error="no" if state is TaskState.FAILED else None)
+
+
+class TestCreate:
+    def test_a_new_task_is_pending_due_and_recorded(
+        self, database: Database, tasks: TaskManager
+    ) -> None:
+        flow = add_flow(database)
+
+        task = tasks.create(flow, FlowInput(input_value="hi"), actor="cli", priority=5)
+
+        assert (task.state, task.attempt, task.priority) == (TaskState.PENDING, 0, 5)
+        assert (task.flow_name, task.flow_version, task.source_name) == (
+            "greeter",
+            1,
+            "source of greeter",
+        )
+        assert task.run_at == task.created_at
+        assert [(e.from_state, e.to_state, e.actor) for e in tasks.events(task.id)] == [
+            (None, TaskState.PENDING, "cli")
+        ]
+
+    def test_input_tweaks_and_session_are_kept_as_they_were_given(
+        self, database: Database, tasks: TaskManager
+    ) -> None:
+        given = FlowInput(input_value="ä\n", tweaks={"A-1": {"x": [1, None]}}, session_id="s")
+
+        task = tasks.create(add_flow(database), given, actor="cli")
+
+        assert tasks.run_input(task.id) == given
+
+    def test_retries_and_timeout_come_from_the_call_then_the_flow_then_the_settings(
+        self, database: Database, tasks: TaskManager, settings: Settings
+    ) -> None:
+        minute = timedelta(minutes=1)
+        own = add_flow(database, "own", max_retries=0, timeout=minute)
+        plain = add_flow(database, "plain")
+
+        from_call = tasks.create(
+            own, FlowInput(), actor="cli", max_retries=7, timeout=timedelta(seconds=2)
+        )
+        from_flow = tasks.create(own, FlowInput(), actor="cli")
+        from_settings = tasks.create(plain, FlowInput(), actor="cli")
+
+        assert (from_call.max_retries, from_call.max_attempts) == (7, 8)
+        assert from_call.timeout == timedelta(seconds=2)
+        assert (from_flow.max_attempts, from_flow.timeout) == (1, minute)
+        assert from_settings.max_retries == settings.max_retries
+        assert from_settings.timeout == timedelta(seconds=settings.run_timeout_seconds)
+
+    def test_beats_are_woken(self, database: Database, tasks: TaskManager) -> None:
+        flow = add_flow(database)
+        with database.listen(WAKE) as listener:
+            tasks.create(flow, FlowInput(), actor="cli")
+
+            assert listener.wait(SOON) == [""]
+
+
+class TestResolve:
+    def test_a_task_is_found_by_its_id_the_beginning_of_it_and_as_the_last(
+        self, tasks: TaskManager, task: Task
+    ) -> None:
+        assert tasks.resolve(str(task.id)) == task.id
+        assert tasks.resolve(str(task.id)[:13]) == task.id
+        assert tasks.resolve("@last") == task.id
+
+    def test_what_is_not_there_is_not_found(self, tasks: TaskManager) -> None:
+        for reference in ("@last", "deadbeef", "no id at all"):
+            with pytest.raises(NotFound):
+                tasks.resolve(reference)
+        with pytest.raises(NotFound):
+            tasks.get(new_id())
+
+
+class TestList:
+    def test_the_newest_come_first_page_by_page(
+        self, database: Database, tasks: TaskManager
+    ) -> None:
+        flow = add_flow(database)
+        made = [tasks.create(flow, FlowInput(), actor="t").id for _ in range(5)]
+
+        first = tasks.list(TaskFilter(limit=2))
+        second = tasks.list(TaskFilter(limit=9, before=first[-1].id))
+
+        assert [t.id for t in [*first, *second]] == made[::-1]
+
+    def test_filters_narrow_it_to_flows_and_states(
+        self, database: Database, tasks: TaskManager, task: Task
+    ) -> None:
+        other = tasks.create(add_flow(database, "other"), FlowInput(), actor="t")
+        start(database, other.id)
+
+        def found(**wanted: object) -> list[object]:
+            return [t.id for t in tasks.list(TaskFilter(**wanted))]  # type: ignore[arg-type]
+
+        assert found(flow="GREETER") == [task.id]
+        assert found(states=[TaskState.RUNNING]) == [other.id]
+        assert found(states=[TaskState.RUNNING, TaskState.PENDING]) == [other.id, task.id]
+        assert found(states=[TaskState.FAILED]) == []
+        assert found(flow="other", states=[TaskState.PENDING]) == []
+        with pytest.raises(NotFound, match="greetr"):
+            found(flow="greetr")
+
+    @pytest.mark.parametrize(
+        "wanted",
+        [
+            TaskFilter(),
+            TaskFilter(states=[TaskState.FAILED]),
+            TaskFilter(states=[TaskState.COMPLETED, TaskState.RUNNING]),
+            TaskFilter(flow="greeter"),
+            TaskFilter(flow="greeter", states=[TaskState.COMPLETED]),
+        ],
+        ids=["all", "one state", "two states", "a flow", "both"],
+    )
+    def test_a_list_reads_an_index_and_neither_answers_nor_outputs(
+        self, database: Database, tasks: TaskManager, task: Task, wanted: TaskFilter
+    ) -> None:
+        _multiply(database, task, times=5_000)
+        statements: list[tuple[str, object]] = []
+        event.listen(
+            database.engine,
+            "before_cursor_execute",
+            lambda _c, _cur, sql, parameters, *_: statements.append((sql, parameters)),
+        )
+
+        tasks.list(wanted)
+
+        sql, parameters = statements[-1]
+        with database.engine.connect() as connection:
+            plan = "\n".join(
+                row[0]
+                for row in connection.exec_driver_sql(f"EXPLAIN {sql}", parameters)  # type: ignore[arg-type]
+            )
+        assert "Seq Scan on tasks" not in plan
+        assert "output_text" not in sql
+        assert "tasks.result" not in sql
+
+
+class TestOutput:
+    def test_a_completed_task_has_text_and_answer(
+        self, database: Database, tasks: TaskManager, task: Task
+    ) -> None:
+        ended_as(database, task, TaskState.COMPLETED)
+
+        found = tasks.output(task.id)
+
+        assert (found.text, found.answer) == ("hello", {"outputs": ["hello"]})
+
+    def test_there_is_none_before_the_end_and_after_a_failure(
+        self, database: Database, tasks: TaskManager, task: Task
+    ) -> None:
+        with pytest.raises(StillPending):
+            tasks.output(task.id)
+
+        ended_as(database, task, TaskState.FAILED)
+
+        with pytest.raises(NoOutput):
+            tasks.output(task.id)
+
+
+class TestHistory:
+    def test_attempts_are_in_order_with_their_outcome(
+        self, database: Database, tasks: TaskManager, task: Task
+    ) -> None:
+        start(database, task.id)
+        end(database, task.id, TaskState.WAITING, error="boom")
+        with database.transaction() as connection:
+            connection.execute(text("UPDATE tasks SET state = 'queued'"))
+        start(database, task.id)
+
+        first, second = tasks.attempts(task.id)
+
+        assert (first.attempt, first.outcome, first.error_message) == (
+            1,
+            AttemptOutcome.FAILED,
+            "boom",
+        )
+        assert (second.attempt, second.outcome, second.finished_at) == (2, None, None)
+
+    def test_logs_come_in_order_across_pages_from_a_level_on(
+        self,
+        database: Database,
+        tasks: TaskManager,
+        task: Task,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("automagik.core.tasks.history.PAGE", 2)
+        for number, level in enumerate(["info", "debug", "error", "warning", "info"]):
+            say(database, task.id, str(number), level=level)
+
+        assert [line.message for line in tasks.logs(task.id)] == ["0", "1", "2", "3", "4"]
+        assert [line.message for line in tasks.logs(task.id, level="warning")] == ["2", "3"]
+
+    def test_following_brings_each_entry_once_and_ends_with_the_task(
+        self, database: Database, tasks: TaskManager, task: Task
+    ) -> None:
+        seen = tasks.follow(task.id, timeout=SOON)
+
+        assert _word(next(seen)) == "pending"
+        start(database, task.id)
+        assert _word(next(seen)) == "running"
+        say(database, task.id, "working")
+        assert _word(next(seen)) == "working"
+        say(database, task.id, "done")
+        end(database, task.id)
+        assert [_word(entry) for entry in seen] == ["done", "completed"]
+
+    def test_following_gives_up_after_the_timeout(self, tasks: TaskManager, task: Task) -> None:
+        with pytest.raises(StillPending):
+            list(tasks.follow(task.id, timeout=timedelta(milliseconds=1)))
+
+
+class TestWait:
+    def test_it_returns_the_ended_task(
+        self, database: Database, tasks: TaskManager, task: Task
+    ) -> None:
+        worker = Thread(target=ended_as, args=(database, task, TaskState.FAILED))
+        worker.start()
+
+        ended = tasks.wait(task.id, SOON)
+
+        worker.join()
+        assert (ended.state, ended.error_message) == (TaskState.FAILED, "no")
+
+    def test_the_timeout_leaves_the_task_alone(self, tasks: TaskManager, task: Task) -> None:
+        with pytest.raises(StillPending):
+            tasks.wait(task.id, timedelta(milliseconds=1))
+
+        assert tasks.get(task.id).state is TaskState.PENDING
+
+
+class TestCancel:
+    def test_a_pending_task_ends_at_once_with_actor_and_reason(
+        self, tasks: TaskManager, task: Task
+    ) -> None:
+        cancelled = tasks.cancel(task.id, actor="cli", reason="wrong input")
+
+        assert cancelled.state is TaskState.CANCELLED
+        assert cancelled.finished_at is not None
+        assert [(e.to_state, e.actor, e.reason) for e in tasks.events(task.id)][1:] == [
+            (TaskState.CANCELLED, "cli", "wrong input")
+        ]
+
+    def test_a_running_task_ends_its_attempt_and_tells_its_worker(
+        self, database: Database, tasks: TaskManager, task: Task
+    ) -> None:
+        start(database, task.id)
+        with database.listen(CANCEL) as listener:
+            tasks.cancel(task.id, actor="cli")
+
+            assert listener.wait(SOON) == [str(task.id)]
+        [attempt] = tasks.attempts(task.id)
+        assert attempt.outcome is AttemptOutcome.CANCELLED
+
+    def test_twice_is_once(self, tasks: TaskManager, task: Task) -> None:
+        first = tasks.cancel(task.id, actor="cli")
+
+        assert tasks.cancel(task.id, actor="other") == first
+
+    @pytest.mark.parametrize("state", [TaskState.COMPLETED, TaskState.FAILED])
+    def test_what_has_ended_is_not_cancelled(
+        self, database: Database, tasks: TaskManager, task: Task, state: TaskState
+    ) -> None:
+        ended_as(database, task, state)
+
+        with pytest.raises(Conflict, match=f"already {state}"):
+            tasks.cancel(task.id, actor="cli")
+
+
+class TestRetry:
+    @pytest.mark.parametrize("state", [TaskState.FAILED, TaskState.CANCELLED])
+    def test_it_is_due_again_with_fresh_retries_and_no_trace_of_the_end(
+        self, database: Database, tasks: TaskManager, task: Task, state: TaskState
+    ) -> None:
+        ended_as(database, task, state)
+        before = tasks.get(task.id)
+
+        with database.listen(WAKE) as listener:
+            again = tasks.retry(task.id, actor="cli")
+            assert listener.wait(SOON) == [""]
+
+        assert again.state is TaskState.PENDING
+        assert again.max_attempts == before.attempt + 1 + task.max_retries
+        assert again.attempt == before.attempt
+        assert (again.error_code, again.error_message, again.finished_at) == (None, None, None)
+        assert again.run_at > task.run_at
+
+    @pytest.mark.parametrize("state", [TaskState.COMPLETED, TaskState.PENDING])
+    def test_only_failed_and_cancelled_tasks_are_retried(
+        self, database: Database, tasks: TaskManager, task: Task, state: TaskState
+    ) -> None:
+        if state.is_final:
+            ended_as(database, task, state)
+
+        with pytest.raises(Conflict, match=str(state)):
+            tasks.retry(task.id, actor="cli")
+
+
+class TestDelete:
+    def test_it_goes_with_its_history(
+        self, database: Database, tasks: TaskManager, task: Task
+    ) -> None:
+        say(database, task.id, "bye")
+        ended_as(database, task, TaskState.COMPLETED)
+
+        tasks.delete(task.id)
+
+        with pytest.raises(NotFound):
+            tasks.get(task.id)
+        assert list(tasks.logs(task.id)) == []
+        assert list(tasks.attempts(task.id)) == []
+
+    def test_a_running_task_is_cancelled_first(
+        self, database: Database, tasks: TaskManager, task: Task
+    ) -> None:
+        start(database, task.id)
+
+        with pytest.raises(Conflict) as refusal:
+            tasks.delete(task.id)
+
+        assert "tasks cancel" in (refusal.value.hint or "")
+        assert tasks.get(task.id).state is TaskState.RUNNING
+
+
+def _word(entry: Event | LogLine) -> str:
+    return entry.message if isinstance(entry, LogLine) else entry.to_state.value
+
+
+def _multiply(database: Database, task: Task, *, times: int) -> None:
+    """Completed copies, in a table that PostgreSQL knows the size of."""
+    with database.transaction() as connection:
+        connection.execute(
+            text("""
+            INSERT INTO tasks (id, flow_id, flow_version_id, source_id, max_retries, max_attempts,
+                timeout_seconds, state, finished_at)
+            SELECT gen_random_uuid(), flow_id, flow_version_id, source_id, 3, 4, 60, 'completed',
+                now()
+            FROM tasks, generate_series(1, :times) WHERE id = :id
+            """),
+            {"id": task.id, "times": times},
+        )
+        connection.execute(text("ANALYZE tasks"))
