@@ -48,7 +48,15 @@ class CeleryReadyQueue:
         """The ids of all deliveries that wait."""
         with _translated():
             messages = self._redis.lrange(self._name, 0, -1)
-        return {UUID(json.loads(message)["headers"]["id"]) for message in messages}
+        return {task_id for message in messages if (task_id := _task_id(message)) is not None}
+
+
+def _task_id(message: bytes) -> UUID | None:
+    """None for what others have put there."""
+    try:
+        return UUID(json.loads(message)["headers"]["id"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 @contextmanager

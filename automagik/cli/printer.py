@@ -119,7 +119,7 @@ class Printer:
     def error(self, error: AutomagikError) -> None:
         """On stderr: what went wrong, the code, and what to do."""
         if self.output in (Output.JSON, Output.JSONL):
-            sys.stderr.write(machine.problem(error))
+            sys.stderr.write(f"{machine.problem(error)}\n")
             return
         self._console(stderr=True).print(f"[bold red]✗[/] {_literal(error.message)}", end="")
         self._console(stderr=True).print(f"  [dim]({error.code})[/]")
@@ -146,7 +146,9 @@ class Printer:
 
         table = Table(box=None, pad_edge=False, header_style="bold")
         for number, column in enumerate(columns):
-            table.add_column(column.heading.upper(), overflow="fold", no_wrap=number == 0)
+            # What the next command takes must stay in one piece.
+            in_one_piece = number == 0 or column.key == "id"
+            table.add_column(column.heading.upper(), overflow="fold", no_wrap=in_one_piece)
         for item in items:
             table.add_row(*(column.text(item) for column in columns))
         self._console().print(table)

@@ -31,8 +31,8 @@ LIST = (
     Column("flow_name", "Flow"),
     Column("next_run_at", "Next run", format=when),
     Column("last_run_at", "Last run", format=_relative),
-    Column("id", "ID"),
 )
+FOR_PIPES = (*LIST, Column("id"))
 
 
 def as_item(schedule: "Schedule") -> dict[str, Any]:

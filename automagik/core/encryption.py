@@ -4,6 +4,7 @@ The keys come from AUTOMAGIK_SECRET_KEY (newest first; all of them decrypt, the 
 else from a file in the home that the first encryption makes. There is no built-in key.
 """
 
+import contextlib
 import os
 import tempfile
 from dataclasses import dataclass
@@ -99,17 +100,20 @@ def _make_key_file(file: Path) -> str:
     """The key in the file: ours, or that of whoever was first. It never exists half written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Only its owner can read a temporary file, and a link to it as well.
+        # Only its owner can read a temporary file, and so it is with a link to it.
         with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".secret-") as draft:
             draft.write(Fernet.generate_key())
             draft.flush()
             os.fsync(draft.fileno())
-            os.link(draft.name, file)
-    except FileExistsError:
-        pass
+            _link_unless_there(draft.name, file)
     except OSError as error:
         raise ConfigurationError(
             f"The key file {file} cannot be made: {error.strerror or error}.",
-            hint=f"Set AUTOMAGIK_SECRET_KEY, or AUTOMAGIK_HOME. {_MAKE_A_KEY}",
+            hint=f"Set AUTOMAGIK_HOME, or AUTOMAGIK_SECRET_KEY. {_MAKE_A_KEY}",
         ) from error
     return _read_key_file(file) or ""
+
+
+def _link_unless_there(name: str, file: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.link(name, file)

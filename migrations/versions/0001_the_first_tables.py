@@ -396,6 +396,12 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('pending', 'waiting')"),
     )
     op.create_index(
+        "ix_tasks_schedule_id",
+        "tasks",
+        ["schedule_id", sa.literal_column("id DESC")],
+        unique=False,
+    )
+    op.create_index(
         "ix_tasks_state", "tasks", ["state", sa.literal_column("id DESC")], unique=False
     )
     op.create_index(

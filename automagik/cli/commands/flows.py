@@ -24,12 +24,10 @@ if TYPE_CHECKING:
     from automagik.core.flows.manager import FlowManager
     from automagik.core.flows.values import Source
     from automagik.core.tasks.manager import TaskManager
-    from automagik.core.tasks.values import Task
 
 app = typer.Typer()
 
 _ACTOR = "cli"
-_INTERRUPTED = 130
 
 FlowRef = Annotated[
     str, typer.Argument(metavar="FLOW", help="Its name, endpoint name or id, or SOURCE/NAME.")
@@ -146,6 +144,7 @@ def run(
     """
     from automagik.cli import task_report
     from automagik.cli.run_input import run_input_from
+    from automagik.cli.waiting import finish
 
     run_input = run_input_from(text, tweaks=tweak, session=session)
     flows, tasks = _manager(), _tasks()
@@ -159,7 +158,7 @@ def run(
         timeout=timeout,
     )
     if wait or wait_timeout:
-        _finish(tasks, task, timeout=wait_timeout)
+        finish(tasks, task, timeout=wait_timeout)
         return
     printer().made(task_report.as_item(task))
     printer().say(f"Watch it with: automagik tasks watch {task.id}")
@@ -179,26 +178,6 @@ def delete(flow: FlowRef, *, source: SourceName = None, yes: Yes = False) -> Non
     person.confirm(f"Delete {what}?", yes=yes)
     manager.delete(found)
     printer().say(f"✓ Deleted {what}.")
-
-
-def _finish(tasks: "TaskManager", task: "Task", *, timeout: timedelta | None) -> None:
-    from automagik.cli import task_report
-    from automagik.core.tasks.states import TaskState
-
-    printer().say(f"Task {task.id}")
-    try:
-        ended = tasks.wait(task.id, timeout=timeout)
-    except KeyboardInterrupt:
-        printer().say(f"\nThe task goes on. Come back with: automagik tasks watch {task.id}")
-        raise typer.Exit(_INTERRUPTED) from None
-    if ended.state is not TaskState.COMPLETED:
-        task_report.ending(printer(), ended)
-        raise typer.Exit(1)
-    output = tasks.output(task.id)
-    if printer().output:
-        printer().item({**task_report.as_item(ended), "output_text": output.text})
-    else:
-        task_report.output(printer(), task.id, output)
 
 
 def _manager() -> "FlowManager":

@@ -107,7 +107,7 @@ def list_(
     found = _manager().list(flow_id=flow_id, status=ScheduleStatus(status) if status else None)
     printer().items(
         [schedule_report.as_item(schedule) for schedule in found],
-        schedule_report.LIST,
+        schedule_report.LIST if printer().for_people else schedule_report.FOR_PIPES,
         empty="No schedules here. Create one: automagik schedules create FLOW --every 5m",
     )
 

@@ -37,8 +37,12 @@ def status() -> None:
 
 
 def _screen(health: "Health") -> dict[str, str]:
-    stored = _stored(health.stored) if health.stored else {"database": "✗ see below"}
-    return {**stored, "redis": _redis(health.redis)}
+    stored = health.stored
+    return {
+        "database": f"✓ PostgreSQL {stored.postgres_version}" if stored else "✗ see below",
+        "redis": _redis(health.redis),
+        **(_stored(stored) if stored else {}),
+    }
 
 
 def _stored(stored: "StoredFacts") -> dict[str, str]:
@@ -47,7 +51,6 @@ def _stored(stored: "StoredFacts") -> dict[str, str]:
     slots, busy = sum(w.slots for w in live_workers), sum(w.busy for w in live_workers)
     due = stored.oldest_due_age
     return {
-        "database": f"✓ PostgreSQL {stored.postgres_version}",
         "beats": _living(len(live_beats), _last_tick(stored.beats)),
         "workers": _living(len(live_workers), f"{busy} of {slots} slots busy"),
         "tasks": _counts(stored.open_tasks, none="none open"),

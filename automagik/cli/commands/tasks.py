@@ -46,7 +46,7 @@ def list_(
     state: Annotated[
         list[TaskState] | None, typer.Option("--state", "-s", help="In this state; repeatable.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000)] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 50,
     before: Annotated[
         str | None, typer.Option("--before", metavar="ID", help="Only older ones: the next page.")
     ] = None,
@@ -112,7 +112,9 @@ def logs(
 
 @app.command()
 def output(task: TaskRef) -> None:
-    """Print what a task brought: its text, or with -o json the full answer.
+    """Print what a task brought.
+
+    The text as it is; with -o json the full answer.
 
     Example: automagik tasks output @last
     """
@@ -165,7 +167,9 @@ def watch(
     ] = None,
     level: Level = "info",
 ) -> None:
-    """Follow a task until it ends; the exit code is 0 only if it completed.
+    """Follow a task until it ends.
+
+    The exit code is 0 if it completed, 1 if it did not, 8 after the timeout.
 
     Example: automagik tasks watch @last --timeout 5m
     """

@@ -224,6 +224,8 @@ class TaskRow(Base):
         Index("ix_tasks_lease", "lease_expires_at", postgresql_where=text("state = 'running'")),
         # Newest tasks of a flow; deletion of a flow.
         Index("ix_tasks_flow_id", "flow_id", text("id DESC")),
+        # Newest tasks of a schedule.
+        Index("ix_tasks_schedule_id", "schedule_id", text("id DESC")),
         # Failed tasks and the like, newest first.
         Index("ix_tasks_state", "state", text("id DESC")),
         # Retention: finished tasks, oldest first.

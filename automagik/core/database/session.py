@@ -69,7 +69,7 @@ class Listener:
             self._connection.execution_options(isolation_level="AUTOCOMMIT")
             self._connection.detach()
             self._connection.execute(text(f"LISTEN {channel}"))
-        self._raw: Any = self._connection.connection.driver_connection
+        self._raw: Any = self._connection.connection.dbapi_connection
 
     def wait(self, timeout: timedelta) -> list[str]:
         """The payloads that came, at the latest after the timeout (then none)."""

@@ -20,7 +20,7 @@ class Account:
     gid: int
 
     def own(self, path: Path) -> None:
-        os.chown(path, self.uid, self.gid)
+        os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def can_run(self, *argv: str | Path) -> bool:
         """Whether this account may read and execute what is named, and it exits with 0."""

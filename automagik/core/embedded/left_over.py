@@ -39,7 +39,7 @@ def end_left_over(data: Path, program: str, *, main_pid: int | None, asking: Sto
         return False
     for number, seconds in (*asking, _KILL):
         _signal(_servers_in(data, program), number, main_pid=main_pid)
-        if _eventually(lambda: not _servers_in(data, program), seconds=seconds):
+        if eventually(lambda: not _servers_in(data, program), seconds=seconds):
             return True
     pids = ", ".join(str(server.pid) for server in _servers_in(data, program))
     raise EmbeddedError(
@@ -92,7 +92,7 @@ def _signal(
             continue
 
 
-def _eventually(true: Callable[[], bool], *, seconds: float) -> bool:
+def eventually(true: Callable[[], bool], *, seconds: float) -> bool:
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:

@@ -22,8 +22,14 @@ class HomeLock:
 
     def __enter__(self) -> Self:
         """Raises HomeInUse, which names the process that holds it."""
-        _make_home(self.home)
-        self._file = os.open(self.home / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _make_home(self.home)
+            self._file = os.open(self.home / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise EmbeddedError(
+                f"The data folder cannot be used: {error}",
+                hint="Choose another with AUTOMAGIK_HOME.",
+            ) from error
         try:
             self._acquire()
         except HomeInUse:
@@ -76,12 +82,5 @@ def _make_home(home: Path) -> None:
     """Closed to others, except that root's servers must pass through it as another user."""
     if home.is_dir():
         return
-    mode = 0o711 if os.geteuid() == 0 else 0o700
-    try:
-        home.mkdir(parents=True)
-        home.chmod(mode)
-    except OSError as error:
-        raise EmbeddedError(
-            f"The data folder cannot be made: {error}",
-            hint="Choose another with AUTOMAGIK_HOME.",
-        ) from error
+    home.mkdir(parents=True)
+    home.chmod(0o711 if os.geteuid() == 0 else 0o700)

@@ -1,5 +1,6 @@
 """A Redis of our own: Valkey, or Redis itself."""
 
+import json
 import secrets
 import signal
 from contextlib import closing
@@ -9,18 +10,19 @@ import redis
 
 from automagik.core.embedded.accounts import server_environment
 from automagik.core.embedded.binaries import ServerProgram, find_redis
-from automagik.core.embedded.left_over import end_left_over
-from automagik.core.embedded.ports import LOOPBACK
+from automagik.core.embedded.left_over import end_left_over, eventually
+from automagik.core.embedded.ports import LOOPBACK, is_free
 from automagik.core.embedded.processes import ChildProcess
 from automagik.core.embedded.server import EmbeddedServer
 from automagik.core.embedded.state import write_private
 
 STOP_SIGNALS = ((signal.SIGTERM, 15.0),)
+_SHUTDOWN_SECONDS = 15.0
 _CONFIG = """\
 bind {address}
 port {port}
 requirepass {password}
-dir "{data}"
+dir {data}
 appendonly yes
 appendfsync everysec
 save ""
@@ -72,9 +74,10 @@ class EmbeddedRedis(EmbeddedServer):
 
     def _write_config(self, port: int) -> Path:
         """The password is in a file because everybody can read arguments."""
-        path = self.data / "redis.conf"
+        path = self.home / "redis.conf"  # root changes no owner in a folder of somebody else
         password = self._known["password"]
-        text = _CONFIG.format(address=LOOPBACK, port=port, password=password, data=self.data)
+        data = json.dumps(str(self.data), ensure_ascii=False)
+        text = _CONFIG.format(address=LOOPBACK, port=port, password=password, data=data)
         write_private(path, text)
         if self._account:
             self._account.own(path)
@@ -90,10 +93,15 @@ class EmbeddedRedis(EmbeddedServer):
             self._shut_down()
 
     def _shut_down(self) -> None:
-        """Not the server of a copy of this home, which has the same password."""
+        """Not the server of a copy of this home, which has the same password.
+
+        A server closes its port when it has written everything.
+        """
         try:
             with closing(self._client()) as client:
-                if client.config_get("dir") == {"dir": str(self.data)}:
-                    client.shutdown(nosave=True)
+                if client.config_get("dir") != {"dir": str(self.data)}:
+                    return
+                client.shutdown(nosave=True)
         except redis.RedisError:
             return
+        eventually(lambda: is_free(self._known["port"]), seconds=_SHUTDOWN_SECONDS)

@@ -38,15 +38,16 @@ class EmbeddedServer(ABC):
         Ends a left-over server in the same folder first: two would write to the same files.
         Raises EmbeddedError; then nothing is left running.
         """
-        self._end_left_over()
-        if self._account:
-            self._account.require_path(self.home)
-        program = runnable_program(self._find(), self.home, account=self._account)
-        self._prepare(program)
-        with ExitStack() as on_failure:
-            on_failure.callback(self.stop)
-            self._run(program)
-            on_failure.pop_all()
+        try:
+            self._end_left_over()
+            program = self._program()
+            self._prepare(program)
+            with ExitStack() as on_failure:
+                on_failure.callback(self.stop)
+                self._run(program)
+                on_failure.pop_all()
+        except OSError as error:  # a full disk, a wrong owner
+            raise EmbeddedError(f"{self.name} could not be started: {error}") from error
         return self.url
 
     def stop(self) -> None:
@@ -75,6 +76,11 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def _end_left_over(self) -> None: ...
+
+    def _program(self) -> Path:
+        if self._account:
+            self._account.require_path(self.home)
+        return runnable_program(self._find(), self.home, account=self._account)
 
     def _run(self, program: Path) -> None:
         for _ in range(_PORT_TRIES):

@@ -56,15 +56,15 @@ def pick_component(
     """
     if chosen is None:
         if len(candidates) > 1:
-            raise _choice_needed(f"The flow has {len(candidates)} {role}s", candidates, role)
+            raise _choice_needed(f"The flow has {len(candidates)} {role}s", candidates, role=role)
         return candidates[0].id if candidates else None
     for same in (_has_id, _has_name, _has_type):
         found = [component for component in candidates if same(component, chosen)]
         if len(found) == 1:
             return found[0].id
         if found:
-            raise _choice_needed(f"{chosen!r} names several {role}s", found, role)
-    raise _choice_needed(f"The flow has no {role} {chosen!r}", candidates, role)
+            raise _choice_needed(f"{chosen!r} names several {role}s", found, role=role)
+    raise _choice_needed(f"The flow has no {role} {chosen!r}", candidates, role=role)
 
 
 def _has_id(component: Component, text: str) -> bool:
@@ -80,7 +80,7 @@ def _has_type(component: Component, text: str) -> bool:
 
 
 def _choice_needed(
-    message: str, candidates: Sequence[Component], role: str
+    message: str, candidates: Sequence[Component], *, role: str
 ) -> ComponentChoiceNeeded:
     labels = ", ".join(component.label for component in candidates)
     return ComponentChoiceNeeded(

@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Timer
 from typing import Any
@@ -56,7 +56,7 @@ class Call:
     url: str
     api_key: SecretStr
     params: dict[str, str] | None = None
-    body: dict[str, Any] | None = None
+    body: dict[str, Any] | None = field(default=None, repr=False)
     is_run: bool = False
 
 
@@ -119,10 +119,15 @@ def answered(call: Call, *, limits: Limits, handle: RunHandle) -> Iterator[Answe
     watchdog.daemon = True
     watchdog.start()
     try:
-        with open_session(handle) as session, _sent(session, call, limits, handle) as response:
+        with (
+            open_session(handle) as session,
+            _sent(session, call, limits=limits, handle=handle) as response,
+        ):
+            # Headers that were cut off look like all there are.
+            _refuse_if_aborted(handle, limits)
             answer = Answer(response, call=call, limits=limits, handle=handle)
             if response.status_code != requests.codes.ok:
-                raise _refusal(response, answer, call)
+                raise _refusal(response, answer, call=call)
             yield answer
     finally:
         watchdog.cancel()
@@ -130,7 +135,7 @@ def answered(call: Call, *, limits: Limits, handle: RunHandle) -> Iterator[Answe
 
 
 def _sent(
-    session: requests.Session, call: Call, limits: Limits, handle: RunHandle
+    session: requests.Session, call: Call, *, limits: Limits, handle: RunHandle
 ) -> requests.Response:
     with _translated(call, limits=limits, handle=handle):
         _refuse_if_aborted(handle, limits)
@@ -171,7 +176,7 @@ def _headers(call: Call) -> dict[str, str]:
     return headers | ({"accept-encoding": "identity"} if call.is_run else {})
 
 
-def _refusal(response: requests.Response, answer: Answer, call: Call) -> RemoteError:
+def _refusal(response: requests.Response, answer: Answer, *, call: Call) -> RemoteError:
     body = b""
     for chunk in answer.chunks():
         body += chunk
@@ -180,7 +185,7 @@ def _refusal(response: requests.Response, answer: Answer, call: Call) -> RemoteE
     key = call.api_key.get_secret_value() or MASK
     headers = {name.lower(): text.replace(key, MASK) for name, text in response.headers.items()}
     status = response.status_code
-    return classify(status, headers, body, is_run=call.is_run, now=datetime.now(UTC))
+    return classify(status, headers, body=body, is_run=call.is_run, now=datetime.now(UTC))
 
 
 def _masked(chunks: Iterable[bytes], api_key: SecretStr) -> Iterator[bytes]:
@@ -205,7 +210,7 @@ def _translated(call: Call, *, limits: Limits, handle: RunHandle) -> Iterator[No
         yield
     except NETWORK_ERRORS as error:
         _refuse_if_aborted(handle, limits)
-        raise _network_error(error, call, limits) from error
+        raise _network_error(error, call, limits=limits) from error
 
 
 def _refuse_if_aborted(handle: RunHandle, limits: Limits) -> None:
@@ -216,7 +221,7 @@ def _refuse_if_aborted(handle: RunHandle, limits: Limits) -> None:
         raise RunCancelled(f"The call was broken off: {handle.reason}.")
 
 
-def _network_error(error: Exception, call: Call, limits: Limits) -> RemoteError:
+def _network_error(error: Exception, call: Call, *, limits: Limits) -> RemoteError:
     causes = list(_causes(error))
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(call.url))
     for cause in causes:

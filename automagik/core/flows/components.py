@@ -104,12 +104,8 @@ def _component(node: Mapping[str, Any], feeders: Mapping[tuple[str, str | None],
     inner = mapping(data.get("node"))
     node_id, kind = node["id"], str(data.get("type") or "")
     kinds = {kind, node_id.partition("-")[0]}
-    fields = {
-        name: spec
-        for name, spec in mapping(inner.get("template")).items()
-        if isinstance(spec, Mapping) and not name.startswith("_")
-    }
-    protected = tuple(name for name, spec in fields.items() if _is_protected(kind, name, spec))
+    fields = _fields(inner)
+    protected = tuple(name for name in fields if _is_protected(name, fields[name], kind=kind))
     return Component(
         id=node_id,
         type=kind,
@@ -118,7 +114,10 @@ def _component(node: Mapping[str, Any], feeders: Mapping[tuple[str, str | None],
         is_output=bool(kinds.intersection(OUTPUT_TYPES) or inner.get("is_output")),
         parameters=tuple(
             _parameter(
-                name, spec, feeders.get((node_id, name)), is_tool=bool(inner.get("tool_mode"))
+                name,
+                spec,
+                fed_by=feeders.get((node_id, name)),
+                is_tool=inner.get("tool_mode") is True,
             )
             for name, spec in fields.items()
             if name not in protected
@@ -127,13 +126,22 @@ def _component(node: Mapping[str, Any], feeders: Mapping[tuple[str, str | None],
     )
 
 
-def _is_protected(kind: str, name: str, spec: Mapping[str, Any]) -> bool:
+def _fields(inner: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Without what LangFlow keeps for itself, such as the template's `_type`."""
+    return {
+        name: spec
+        for name, spec in mapping(inner.get("template")).items()
+        if isinstance(spec, Mapping) and not name.startswith("_")
+    }
+
+
+def _is_protected(name: str, spec: Mapping[str, Any], *, kind: str) -> bool:
     by_type = PROTECTED_BY_TYPE.get(kind, frozenset())
     return spec.get("type") == "code" or name in PROTECTED_FIELDS or name in by_type
 
 
 def _parameter(
-    name: str, spec: Mapping[str, Any], fed_by: str | None, *, is_tool: bool
+    name: str, spec: Mapping[str, Any], *, fed_by: str | None, is_tool: bool
 ) -> Parameter:
     required = spec.get("required") is True
     has_value = any(spec.get(key) not in (None, "", [], {}) for key in ("value", "file_path"))

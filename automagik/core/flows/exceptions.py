@@ -147,7 +147,7 @@ class SourceUnauthorized(RemoteError):
 
     code = "AM-SRC-KEY"
     exit_code = 4
-    default_hint = "Give the source a valid key: automagik sources update NAME --api-key KEY"
+    default_hint = "Give the source a valid key: automagik sources update NAME --ask-api-key"
 
 
 class RemoteFlowNotFound(RemoteError):
@@ -156,7 +156,7 @@ class RemoteFlowNotFound(RemoteError):
     code = "AM-SRC-FLOW"
     exit_code = 3
     http_status = 404
-    default_hint = "See what the source still has: automagik flows sync --all"
+    default_hint = "See what the source still has: automagik flows sync"
 
 
 class BadRequest(RemoteError):

@@ -35,7 +35,7 @@ STATUS_PREFIX = re.compile(r"^[45]\d\d: ")
 
 
 def classify(
-    status: int, headers: Mapping[str, str], body: bytes, *, is_run: bool, now: datetime
+    status: int, headers: Mapping[str, str], *, body: bytes, is_run: bool, now: datetime
 ) -> RemoteError:
     """The error for an answer of the source; `body` may be cut."""
     detail = _detail(body)

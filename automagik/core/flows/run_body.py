@@ -70,8 +70,8 @@ def build_run_body(
     )
     if target is None:
         return body
-    if _goes_by_tweak(target, analysis, tweaks):
-        return replace(body, tweaks=_with_input(tweaks, target, value))
+    if _goes_by_tweak(target, analysis, tweaks=tweaks):
+        return replace(body, tweaks=_with_input(tweaks, target, value=value))
     return replace(body, input_value=value, input_type=INPUT_TYPE_OF[target.type])
 
 
@@ -110,7 +110,7 @@ def _suits_webhook(value: str) -> bool:
         return True
 
 
-def _goes_by_tweak(target: Component, analysis: FlowAnalysis, tweaks: Tweaks) -> bool:
+def _goes_by_tweak(target: Component, analysis: FlowAnalysis, *, tweaks: Tweaks) -> bool:
     """Whether LangFlow's `input_value` would not reach this component, or not only this one.
 
     It goes to all components of the input type, told by their type or by their id; it is refused
@@ -127,7 +127,7 @@ def _goes_by_tweak(target: Component, analysis: FlowAnalysis, tweaks: Tweaks) ->
     )
 
 
-def _with_input(tweaks: Tweaks, target: Component, value: str) -> Tweaks:
+def _with_input(tweaks: Tweaks, target: Component, *, value: str) -> Tweaks:
     """Empty input empties the component's stored text, but leaves a variable that it names."""
     name = target.input_field
     parameter = target.parameter(name)

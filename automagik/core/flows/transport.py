@@ -113,11 +113,12 @@ def _dial(host: str, port: int, *, timeout: float, handle: RunHandle) -> socket:
     """Tries each address of the host; `timeout` is for all of them together."""
     deadline = time.monotonic() + timeout
     failure: OSError = gaierror("the name has no address")
-    for family, kind, protocol, _, address in _resolve(host.strip("[]"), port, deadline, handle):
+    addresses = _resolve(host.strip("[]"), port, deadline=deadline, handle=handle)
+    for family, kind, protocol, _, address in addresses:
         _refuse_if_aborted(handle)
         connection = socket(family, kind, protocol)
         try:
-            _connect(connection, address, deadline, handle)
+            _connect(connection, address, deadline=deadline, handle=handle)
             handle.attach(connection)
         except OSError as error:
             connection.close()
@@ -127,7 +128,7 @@ def _dial(host: str, port: int, *, timeout: float, handle: RunHandle) -> socket:
     raise failure
 
 
-def _connect(connection: socket, address: Any, deadline: float, handle: RunHandle) -> None:
+def _connect(connection: socket, address: Any, *, deadline: float, handle: RunHandle) -> None:
     """Waits in slices: a connection in the making cannot be shut down everywhere."""
     connection.settimeout(0)
     outcome = connection.connect_ex(address)
@@ -143,14 +144,16 @@ def _connect(connection: socket, address: Any, deadline: float, handle: RunHandl
     connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
 
 
-def _resolve(host: str, port: int, deadline: float, handle: RunHandle) -> list[Any]:
+def _resolve(host: str, port: int, *, deadline: float, handle: RunHandle) -> list[Any]:
     """The addresses. A name server is asked in a thread, since that cannot be broken off."""
     _refuse_if_aborted(handle)
     try:
         return getaddrinfo(host, port, type=SOCK_STREAM, flags=AI_NUMERICHOST)
     except gaierror:
         answers: SimpleQueue[list[Any] | OSError] = SimpleQueue()
-    Thread(target=_ask_name_server, args=(host, port, answers), daemon=True).start()
+    Thread(
+        target=_ask_name_server, args=(host, port), kwargs={"answers": answers}, daemon=True
+    ).start()
     while time.monotonic() < deadline:
         try:
             answer = answers.get(timeout=POLL_SECONDS)
@@ -163,7 +166,7 @@ def _resolve(host: str, port: int, deadline: float, handle: RunHandle) -> list[A
     raise TimeoutError
 
 
-def _ask_name_server(host: str, port: int, answers: "SimpleQueue[list[Any] | OSError]") -> None:
+def _ask_name_server(host: str, port: int, *, answers: "SimpleQueue[list[Any] | OSError]") -> None:
     try:
         answers.put(getaddrinfo(host, port, type=SOCK_STREAM))
     except (OSError, UnicodeError) as error:

@@ -79,7 +79,7 @@ def validate_tweaks(
             if field_name in taken:
                 raise InvalidFlowInput(f"{component.id}.{field_name} is tweaked twice.")
             parameter = _parameter(component, field_name)
-            taken[field_name] = _fitting(component, parameter, value)
+            taken[field_name] = _fitting(component, parameter, value=value)
         if input_value and component.id == input_component and component.input_field in taken:
             raise InvalidFlowInput(f"The input and a tweak both set {component.label}.")
     return {component: fields for component, fields in checked.items() if fields}
@@ -126,7 +126,7 @@ def _parameter(component: Component, name: str) -> Parameter:
     return parameter
 
 
-def _fitting(component: Component, parameter: Parameter, value: Any) -> Any:
+def _fitting(component: Component, parameter: Parameter, *, value: Any) -> Any:
     allowed = ALLOWED.get(parameter.type)
     if allowed is None or _is_variable_reference(value) or _fits(value, allowed):
         return value

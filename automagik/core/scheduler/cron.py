@@ -33,7 +33,7 @@ from automagik.core.scheduler.cron_fields import compile_fields, split_fields
 from automagik.core.scheduler.cron_words import describe_cron
 from automagik.core.scheduler.schedule_type import ScheduleType
 from automagik.core.scheduler.zones import (
-    REACH,
+    LONGEST_JUMP,
     SECOND,
     first_instant,
     furthest_wall,
@@ -81,8 +81,8 @@ class Cron:
     def _next_elapsed(self, start: datetime) -> datetime | None:
         """The first occurrence at or after start: by stretches of time with one offset.
 
-        A wall time beyond the stretch is no answer. It only says that nothing matches until shortly
-        before it, and not even that when the clock is set back in between.
+        A wall time beyond the stretch is no answer. It only says that nothing matches before it,
+        and not even that when the stretch ends in a change, which may set the clock back.
         """
         while True:
             stretch = steady_from(start, self.zone)
@@ -94,10 +94,10 @@ class Cron:
                 return instant
             start = stretch.edge
             if not stretch.ends_in_change:
-                start = max(start, first_instant(wall, self.zone) - REACH)
+                start = max(start, first_instant(wall, self.zone))
 
     def _latest_elapsed(self, until: datetime, *, after: datetime) -> datetime | None:
-        """The same backwards."""
+        """The same backwards; a wall time may be shown again, up to the longest jump later."""
         while until > after:
             stretch = steady_until(until, self.zone)
             wall = self.fields.last_until((until + stretch.shift).replace(tzinfo=None))
@@ -108,7 +108,7 @@ class Cron:
                 return instant if instant > after else None
             until = stretch.edge - SECOND
             if not stretch.ends_in_change:
-                until = min(until, first_instant(wall, self.zone) + REACH)
+                until = min(until, first_instant(wall, self.zone) + LONGEST_JUMP)
         return None
 
 

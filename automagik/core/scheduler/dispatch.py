@@ -30,17 +30,20 @@ class ReadyQueue(Protocol):
 
 # A source's row lock makes its limit hold with any number of beats: only one of them counts and
 # sends for a source at a time. Tasks of other sources go out meanwhile through the other beats.
-_DISPATCHABLE = text("""
-WITH open_sources AS MATERIALIZED (
-    SELECT s.id, s.max_parallel_runs FROM sources s
-    WHERE EXISTS (
-        SELECT FROM tasks t
-        WHERE t.source_id = s.id AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
-    )
-    FOR UPDATE SKIP LOCKED
+# It is not FOR UPDATE, which would make everybody wait who inserts a task of the source.
+_LOCK_SOURCES = text("""
+SELECT s.id FROM sources s
+WHERE EXISTS (
+    SELECT FROM tasks t
+    WHERE t.source_id = s.id AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
 )
+FOR NO KEY UPDATE SKIP LOCKED
+""")
+
+# A statement of its own: it must see what was committed before the lock was given to us.
+_DISPATCHABLE = text("""
 SELECT due.id, f.name AS flow, c.name AS schedule
-FROM open_sources s
+FROM sources s
 CROSS JOIN LATERAL (
     SELECT t.id, t.flow_id, t.schedule_id, t.priority, t.run_at FROM tasks t
     WHERE t.source_id = s.id AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
@@ -52,6 +55,7 @@ CROSS JOIN LATERAL (
 ) due
 JOIN flows f ON f.id = due.flow_id
 LEFT JOIN schedules c ON c.id = due.schedule_id
+WHERE s.id = ANY(:sources)
 ORDER BY due.priority DESC, due.run_at
 LIMIT :room
 """)
@@ -89,7 +93,10 @@ def dispatch(connection: Connection, queue: ReadyQueue, *, target: int, actor: s
     room = target - len(queue)
     if room <= 0:
         return 0
-    rows = connection.execute(_DISPATCHABLE, {"room": room}).all()
+    sources = connection.scalars(_LOCK_SOURCES).all()
+    if not sources:
+        return 0
+    rows = connection.execute(_DISPATCHABLE, {"sources": sources, "room": room}).all()
     if not rows:
         return 0
     connection.execute(_MARK_QUEUED, {"ids": [row.id for row in rows], "actor": actor})

@@ -70,6 +70,7 @@ class Ticker:
 
     def close(self) -> None:
         """Says goodbye, if PostgreSQL is there to hear it."""
+        self._stop_listening()
         if self._beat_id is None:
             return
         beat_id = self._beat_id
@@ -83,10 +84,14 @@ class Ticker:
             self._listener = self._database.listen(WAKE)
         while self._in_transaction(self._fire) == BATCH:
             pass
-        self._in_transaction(self._dispatch)
-        if time.monotonic() >= self._chores_due:
-            self._chores()
+        with_chores = time.monotonic() >= self._chores_due
+        if with_chores:
             self._chores_due = time.monotonic() + CHORES_EVERY.total_seconds()
+            self._chores()
+        # Redis comes last: all the rest goes on without it.
+        self._in_transaction(self._dispatch)
+        if with_chores:
+            self._reconcile()
         return self._in_transaction(self._until_next_due)
 
     def _fire(self, connection: Connection) -> int:
@@ -103,15 +108,16 @@ class Ticker:
         reaped = self._in_transaction(lambda c: reap(c, lease=self._lease, actor=self._actor))
         if reaped:
             logger.warning("%d runs of lost workers taken back", reaped)
-            self._in_transaction(self._dispatch)
         self._in_transaction(lambda c: mark_lost_workers(c, silence=2 * self._lease))
+        if self._settings.retention_days is not None:
+            age = timedelta(days=self._settings.retention_days)
+            self._in_transaction(lambda c: prune(c, age=age))
+
+    def _reconcile(self) -> None:
         overdue = timedelta(seconds=self._settings.reconcile_seconds)
         sent = self._in_transaction(lambda c: reconcile(c, self._queue, overdue=overdue))
         if sent:
             logger.warning("%d deliveries were lost and went out again", sent)
-        if self._settings.retention_days is not None:
-            age = timedelta(days=self._settings.retention_days)
-            self._in_transaction(lambda c: prune(c, age=age))
 
     def _sign_of_life(self, connection: Connection) -> None:
         if self._beat_id is None:
@@ -132,10 +138,13 @@ class Ticker:
 
     def _recover(self, reason: str) -> None:
         logger.warning("Trying again in %s s: %s", ERROR_WAIT.total_seconds(), reason)
+        self._stop_listening()
+        time.sleep(ERROR_WAIT.total_seconds())
+
+    def _stop_listening(self) -> None:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        time.sleep(ERROR_WAIT.total_seconds())
 
     def _in_transaction(self, work: Callable[[Connection], T]) -> T:
         with self._database.transaction() as connection:

@@ -16,18 +16,17 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from automagik.core.scheduler.exceptions import InvalidCadence
 
-REACH = timedelta(days=2)
-"""More than any jump of the wall clock to either side."""
+LONGEST_JUMP = timedelta(hours=24)
 
 SECOND = timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WINDOW = timedelta(hours=25)
+_WINDOW = LONGEST_JUMP + timedelta(hours=1)
 _NO_PLACES = {"Factory", "localtime", "posixrules"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stretch:
-    """Time with one offset, to an edge at most 25 hours away: longer than any fold."""
+    """Time with one offset, to an edge at most 25 hours away: no fold reaches back over it all."""
 
     shift: timedelta
     edge: datetime

@@ -91,6 +91,14 @@ WHERE task_id = (SELECT id FROM done) AND attempt = :attempt
 """)
 
 
+_WAS_FINISHED = text("""
+SELECT EXISTS (
+    SELECT FROM task_attempts
+    WHERE task_id = :task_id AND attempt = :attempt AND outcome = :outcome
+)
+""")
+
+
 def finish(connection: Connection, claim: Claim, ending: Ending, *, actor: str) -> bool:
     """False when the attempt is no longer this worker's; then nothing was written."""
     nothing: dict[str, Any] = dict.fromkeys(
@@ -113,3 +121,12 @@ def finish(connection: Connection, claim: Claim, ending: Ending, *, actor: str) 
         },
     )
     return result.rowcount == 1
+
+
+def was_finished(connection: Connection, claim: Claim, ending: Ending) -> bool:
+    """Whether an earlier try was committed although its connection broke before it could say so.
+
+    The outcome tells: whoever takes an attempt from its worker writes another one.
+    """
+    arguments = {"task_id": claim.task_id, "attempt": claim.attempt, "outcome": ending.outcome}
+    return bool(connection.scalar(_WAS_FINISHED, arguments))

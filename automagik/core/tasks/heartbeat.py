@@ -1,6 +1,7 @@
 """One thread per worker process: keeps its runs alive, learns which are not its own any more."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ _EXTEND = text("""
 UPDATE tasks SET lease_expires_at = now() + :lease
 FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt)
 WHERE tasks.id = mine.id AND tasks.attempt = mine.attempt AND tasks.state = 'running'
-RETURNING tasks.id
+RETURNING tasks.id, tasks.attempt
 """)
 
 _STATES = text("SELECT id, state FROM tasks WHERE id = ANY(:ids)")
@@ -55,7 +56,8 @@ class Heartbeat:
         self._worker = worker
         self._lease = lease
         self._announces = announces
-        self._runs: dict[UUID, HeldRun] = {}
+        # By attempt too: a worker that froze may be given its own lost task again.
+        self._runs: dict[tuple[UUID, int], HeldRun] = {}
         self._lock = Lock()
         self._stopping = Event()
         self._thread = Thread(target=self._loop, name="heartbeat", daemon=True)
@@ -70,12 +72,12 @@ class Heartbeat:
     @contextmanager
     def holding(self, run: HeldRun) -> Iterator[None]:
         with self._lock:
-            self._runs[run.claim.task_id] = run
+            self._runs[_key(run)] = run
         try:
             yield
         finally:
             with self._lock:
-                self._runs.pop(run.claim.task_id, None)
+                self._runs.pop(_key(run), None)
 
     def _loop(self) -> None:
         while not self._stopping.is_set():
@@ -90,15 +92,17 @@ class Heartbeat:
             self._stopping.wait(1)
 
     def _beat_while_connected(self, listener: Listener) -> None:
-        due_in = timedelta()
+        every = (self._lease / BEATS_PER_LEASE).total_seconds()
+        next_beat = time.monotonic()
         while not self._stopping.is_set():
-            if due_in <= timedelta():
+            # By the clock: a slow PostgreSQL makes writing logs long, too.
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + every
                 self._beat()
-                due_in = self._lease / BEATS_PER_LEASE
-            cancelled = listener.wait(min(FLUSH_EVERY, due_in))
-            due_in -= FLUSH_EVERY
+            left = timedelta(seconds=next_beat - time.monotonic())
+            cancelled = listener.wait(min(FLUSH_EVERY, left))
             if cancelled and self._holds_any_of(cancelled):
-                due_in = timedelta()
+                next_beat = time.monotonic()
             for run in self._held():
                 run.log.flush(self._database)
 
@@ -124,8 +128,8 @@ class Heartbeat:
         ids = [run.claim.task_id for run in runs]
         attempts = [run.claim.attempt for run in runs]
         arguments = {"ids": ids, "attempts": attempts, "lease": self._lease}
-        kept = set(connection.scalars(_EXTEND, arguments))
-        lost = [run for run in runs if run.claim.task_id not in kept]
+        kept = {(row.id, row.attempt) for row in connection.execute(_EXTEND, arguments)}
+        lost = [run for run in runs if _key(run) not in kept]
         if not lost:
             return []
         rows = connection.execute(_STATES, {"ids": [run.claim.task_id for run in lost]})
@@ -138,7 +142,11 @@ class Heartbeat:
 
     def _holds_any_of(self, task_ids: list[str]) -> bool:
         with self._lock:
-            return any(str(task_id) in task_ids for task_id in self._runs)
+            return any(str(task_id) in task_ids for task_id, _ in self._runs)
+
+
+def _key(run: HeldRun) -> tuple[UUID, int]:
+    return run.claim.task_id, run.claim.attempt
 
 
 def _why(state: str | None) -> AbortReason:

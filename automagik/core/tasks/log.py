@@ -5,9 +5,9 @@ from threading import Lock
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
-from automagik.core.database.models import TaskLogRow
+from automagik.core.database.models import TaskLogRow, TaskRow
 from automagik.core.database.session import Database
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -18,7 +18,8 @@ class TaskLog:
     """The lines of one attempt; several threads may say and flush."""
 
     def __init__(self, task_id: UUID, attempt: int) -> None:
-        self._key = {"task_id": task_id, "attempt": attempt}
+        self._task_id = task_id
+        self._attempt = attempt
         self._secrets: list[str] = []
         self._lines: list[dict[str, object]] = []
         self._closed = False
@@ -38,7 +39,8 @@ class TaskLog:
 
     def say(self, component: str, message: str, *, level: Level = "info") -> None:
         line = {
-            **self._key,
+            "task_id": self._task_id,
+            "attempt": self._attempt,
             "at": datetime.now(UTC),
             "level": level,
             "component": component,
@@ -55,7 +57,7 @@ class TaskLog:
                 return
             lines = list(self._lines)
             with database.transaction() as connection:
-                connection.execute(insert(TaskLogRow), lines)
+                self._write(connection, lines)
             del self._lines[: len(lines)]
 
     def close(self, connection: Connection) -> None:
@@ -63,4 +65,11 @@ class TaskLog:
         with self._writing:
             self._closed = True
             if self._lines:
-                connection.execute(insert(TaskLogRow), self._lines)
+                self._write(connection, self._lines)
+
+    def _write(self, connection: Connection, lines: list[dict[str, object]]) -> None:
+        """Nothing when the task was deleted meanwhile, with all that was said before."""
+        task = select(TaskRow.id).where(TaskRow.id == self._task_id)
+        is_there = task.with_for_update(read=True, key_share=True)
+        if connection.scalar(is_there) is not None:
+            connection.execute(insert(TaskLogRow), lines)

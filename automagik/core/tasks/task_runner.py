@@ -18,7 +18,7 @@ from automagik.core.database.exceptions import DatabaseUnreachable
 from automagik.core.database.models import FlowVersionRow
 from automagik.core.database.session import Database
 from automagik.core.encryption import Keyring
-from automagik.core.exceptions import AutomagikError
+from automagik.core.exceptions import AutomagikError, Unreachable
 from automagik.core.flows.analyzer import FlowAnalysis, analyze
 from automagik.core.flows.exceptions import RemoteError, RunCancelled
 from automagik.core.flows.flow_input import FlowInput
@@ -27,7 +27,7 @@ from automagik.core.flows.run_body import RunBody, build_run_body
 from automagik.core.flows.run_handle import AbortReason, RunHandle
 from automagik.core.flows.stream import RunEvent
 from automagik.core.tasks.claim import Claim, Worker, claim
-from automagik.core.tasks.finish import Ending, decide, finish
+from automagik.core.tasks.finish import Ending, decide, finish, was_finished
 from automagik.core.tasks.heartbeat import Heartbeat, HeldRun
 from automagik.core.tasks.log import Level, TaskLog
 from automagik.core.tasks.outcome import Completed, Disowned, Failed, Outcome, Released
@@ -98,6 +98,14 @@ class TaskRunner:
             return _broken_off(run.handle.reason)
         except AutomagikError as error:
             return _failed(error, run.log)
+        except Exception as error:
+            # Whatever it is, the run ends now and says so, and not when its lease is over.
+            logger.exception("Task %s: unexpected error", claimed.task_id)
+            return _unexpected(error, run.log)
+        run.log.say(
+            "langflow",
+            f"HTTP {answer.http_status} after {answer.duration.total_seconds():.2f} s",
+        )
         return Completed(answer=answer.answer, text=answer.text, http_status=answer.http_status)
 
     def _call(self, run: HeldRun) -> RunAnswer:
@@ -165,7 +173,7 @@ class TaskRunner:
 
     def _write(self, connection: Connection, run: HeldRun, ending: Ending) -> bool:
         if not finish(connection, run.claim, ending, actor=self._worker.name):
-            return False
+            return was_finished(connection, run.claim, ending)
         run.log.close(connection)
         return True
 
@@ -193,7 +201,8 @@ def _failed(error: AutomagikError, log: TaskLog) -> Failed:
     message = log.redact(error.message)
     log.say("langflow", message, level="error")
     if not isinstance(error, RemoteError):
-        return Failed(code=error.code, message=message, retryable=False)
+        retryable = isinstance(error, Unreachable)
+        return Failed(code=error.code, message=message, retryable=retryable)
     return Failed(
         code=error.code,
         message=message,
@@ -203,8 +212,17 @@ def _failed(error: AutomagikError, log: TaskLog) -> Failed:
     )
 
 
+def _unexpected(error: Exception, log: TaskLog) -> Failed:
+    message = log.redact(f"Unexpected {type(error).__name__}: {error}")
+    log.say("worker", message, level="error")
+    return Failed(code=AutomagikError.code, message=message, retryable=True)
+
+
 def _say_event(log: TaskLog, event: RunEvent) -> None:
-    log.say(event.component or "langflow", event.text)
+    """Tokens are left out: the message that they make up follows them."""
+    if event.text and event.kind != "token":
+        level: Level = "error" if event.kind == "error" else "info"
+        log.say(event.component or "langflow", event.text, level=level)
 
 
 def _in_words(ending: Ending) -> str:

@@ -17,6 +17,7 @@ import psycopg2
 import pytest
 import redis
 
+from automagik.core.embedded import accounts, binaries
 from automagik.core.embedded.accounts import Account, server_account
 from automagik.core.embedded.binaries import find_postgres, find_redis
 from automagik.core.embedded.carried import runnable_program
@@ -93,7 +94,7 @@ def test_redis_ends_a_left_over_server_without_psutil(
     with running(EmbeddedRedis(used_home)) as url, closing(client(url)) as new:
         assert new.ping()
         assert left_over.child is not None
-        assert left_over.child.poll() == 0
+        assert left_over.child.wait() == 0
 
 
 def test_postgres_names_a_process_that_it_cannot_judge_without_psutil(
@@ -204,6 +205,31 @@ def test_a_failing_initdb_shows_the_end_of_its_log(embedded_home: Path) -> None:
     assert "EmbeddedError: The database could not be created" in done.stderr
     assert "removing contents of data directory" in done.stderr
     assert not (embedded_home / "postgres").exists()
+
+
+def test_a_platform_without_programs_is_told_what_to_do(
+    embedded_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for places in ("_POSTGRES_WHEELS", "_POSTGRES_PLACES"):
+        monkeypatch.setattr(binaries, places, ())
+    monkeypatch.setenv("PATH", str(embedded_home))
+    with pytest.raises(NoServerProgram, match="PostgreSQL 14 or newer was not found") as error:
+        EmbeddedPostgres(embedded_home).start()
+    assert error.value.hint is not None
+    assert error.value.hint.endswith("or set DATABASE_URL.")
+
+
+def test_a_user_id_without_a_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 3_999_999)
+    with pytest.raises(EmbeddedError, match="3999999 has no entry in /etc/passwd"):
+        server_account()
+
+
+def test_root_without_another_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(accounts, "UNPRIVILEGED", ("no-such-user",))
+    with pytest.raises(EmbeddedError, match="there is no user no-such-user"):
+        server_account()
 
 
 def test_root_is_refused_a_home_that_the_servers_cannot_enter(embedded_home: Path) -> None:

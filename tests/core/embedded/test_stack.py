@@ -87,7 +87,7 @@ def test_the_processes_of_a_prefork_worker_die_with_the_supervisor(home: Path) -
     ]
     with Supervisor(home, worker) as killed:
         log = home / "logs" / "child.log"
-        assert eventually(lambda: " ready." in log.read_text(), seconds=30)
+        assert eventually(lambda: " ready." in log.read_text(), seconds=30), log.read_text()
         assert sum("celery" in " ".join(p.cmdline()) for p in killed.family()) == 3
         family = killed.family()
         killed.process.kill()

@@ -1,4 +1,4 @@
-"""What tests of sources and flows begin with: definitions, a source, and rows that hang on a flow."""
+"""What tests of sources and flows begin with: definitions, a source, rows that hang on a flow."""
 
 import json
 from copy import deepcopy

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded import FLOWS, VERSIONS, definition, flow_files
 
 from automagik.core.flows.analyzer import FlowAnalysis, analyze, pick_component
 from automagik.core.flows.definition import content_hash
 from automagik.core.flows.exceptions import ComponentChoiceNeeded
 from automagik.core.flows.problems import ProblemCode
+from tests.core.flows.recorded import FLOWS, VERSIONS, definition, flow_files
 
 INPUTS_AND_OUTPUTS = {
     "echo": (["ChatInput-echo1"], ["ChatOutput-echo1"]),

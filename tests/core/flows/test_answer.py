@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded import SINCE_1_2, VERSIONS, answer_of
 
 from automagik.core.flows.answer import clean_answer, extract_text, parse_answer
 from automagik.core.flows.exceptions import MalformedAnswer
+from tests.core.flows.recorded import SINCE_1_2, VERSIONS, answer_of
 
 PROMPT_TEXT = "Q: Q\nTopic: default topic\nStyle: plain"
 

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from recorded import VERSIONS, recording
 
 from automagik.core.flows.exceptions import (
     BadRequest,
@@ -17,6 +16,7 @@ from automagik.core.flows.exceptions import (
     SourceUnauthorized,
 )
 from automagik.core.flows.refusal import MAX_TEXT_BYTES, classify, parse_retry_after, readable
+from tests.core.flows.recorded import VERSIONS, recording
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 GATEWAY_PAGE = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
@@ -24,7 +24,7 @@ GATEWAY_PAGE = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 def refusal(status: int, body: bytes, *, is_run: bool = True, **headers: str) -> RemoteError:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return classify(status, named, body, is_run=is_run, now=NOW)
+    return classify(status, named, body=body, is_run=is_run, now=NOW)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """The stream of a run, as recorded and as the network cuts it up."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded import SINCE_1_2, recording
 
 from automagik.core.flows.answer import extract_text
 from automagik.core.flows.exceptions import BadRequest, MalformedAnswer, RunFailed, StreamEnded
 from automagik.core.flows.stream import RunEvent, follow
+from tests.core.flows.recorded import SINCE_1_2, recording
 
 ENDED = b'{"event": "end", "data": {"result": {"outputs": []}}}'
 
@@ -75,7 +77,7 @@ def test_a_refusal_that_comes_as_an_event_is_not_retried(text: str) -> None:
 def test_it_does_not_matter_how_the_network_cuts_the_stream(cuts: list[int]) -> None:
     whole = streamed("1.13.0", "run_stream_tokens")
     places = [0, *sorted(cuts), len(whole)]
-    chunks = [whole[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    chunks = [whole[begin:end] for begin, end in pairwise(places)]
     assert follow(chunks, None) == follow([whole], None)
 
 

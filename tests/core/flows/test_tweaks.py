@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from recorded import definition
 
 from automagik.core.flows.analyzer import analyze
 from automagik.core.flows.exceptions import InvalidFlowInput
 from automagik.core.flows.tweaks import merge_tweaks, parse_tweaks, validate_tweaks
+from tests.core.flows.recorded import definition
 
 MANY = analyze(definition("many_io"))
 SLOW = analyze(definition("slow"))

@@ -153,6 +153,23 @@ def test_years_of_backlog_cost_one_look(expr: str) -> None:
     assert NOW - latest < timedelta(days=1)
 
 
+def test_the_latest_occurrence_may_be_the_second_of_a_fold_long_ago() -> None:
+    cadence = cron("0 * L 11 *", timezone="Antarctica/Rothera")
+    latest = cadence.latest_until(
+        datetime(1977, 6, 1, tzinfo=UTC), after=datetime(1970, 1, 1, tzinfo=UTC)
+    )
+    assert latest == datetime(1976, 12, 1, 2, tzinfo=UTC)
+
+
+def test_the_second_pass_of_a_fold_is_over_for_a_fixed_hour() -> None:
+    cadence = cron("*/20 2,3 * * *", timezone="Europe/Berlin")
+    second_pass = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)
+    assert cadence.next_after(second_pass) == datetime(2026, 10, 25, 2, tzinfo=UTC)
+    assert cadence.latest_until(second_pass, after=NOW - timedelta(days=90)) == datetime(
+        2026, 10, 25, 0, 40, tzinfo=UTC
+    )
+
+
 def test_occurrences_until_the_limit_are_not_made_up_for_twice() -> None:
     cadence = cron("0 * * * *")
     assert cadence.latest_until(NOW, after=NOW - timedelta(seconds=1)) == NOW
@@ -275,6 +292,13 @@ def test_a_fixed_hour_follows_the_wall_clock(
         ),
         # The last hours of a month are shown twice.
         ("Antarctica/Rothera", "1976-11-30T23:30", "0 * L * *", ["30 21:00-0300", "30 22:00-0300"]),
+        # Nearly a whole day is shown twice.
+        (
+            "Pacific/Kwajalein",
+            "1969-09-30T12:30",
+            "0 */12 30 9 *",
+            ["30 12:00-1200", "30 00:00-1200"],
+        ),
         ("Pacific/Apia", "2011-12-29T23:50", "0 */6 * * *", ["31 00:00+1400", "31 06:00+1400"]),
         ("Pacific/Apia", "2011-12-29T23:50", "0 * 30 * *", ["30 00:00+1400", "30 01:00+1400"]),
     ],

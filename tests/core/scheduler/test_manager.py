@@ -127,21 +127,18 @@ def test_all_that_was_given_is_kept(manager: SchedulerManager, database: Databas
     assert schedule.timeout == timedelta(seconds=90)
 
 
-@pytest.mark.parametrize(
-    "cadence, name",
-    [
+def test_without_a_name_it_gets_one_from_flow_and_rule(
+    manager: SchedulerManager, flow: Flow
+) -> None:
+    at_midnight = CadenceText(type="cron", expr="@daily")
+    for cadence, name in (
         (EVERY_5M, "echo-every-5m"),
         (DAILY, "echo-cron"),
-        (CadenceText(type="cron", expr="@daily"), "echo-daily"),
+        (at_midnight, "echo-daily"),
         (ONCE, "echo-once"),
-    ],
-)
-def test_without_a_name_it_gets_one_from_flow_and_rule(
-    manager: SchedulerManager, flow: Flow, cadence: CadenceText, name: str
-) -> None:
-    names = [make(manager, flow, cadence).name for _ in range(3)]
-
-    assert names == [name, f"{name}-2", f"{name}-3"]
+    ):
+        names = [make(manager, flow, cadence).name for _ in range(3)]
+        assert names == [name, f"{name}-2", f"{name}-3"]
 
 
 def test_names_made_up_at_the_same_time_differ(manager: SchedulerManager, flow: Flow) -> None:
@@ -161,28 +158,20 @@ def test_a_name_that_is_taken_is_refused(manager: SchedulerManager, flow: Flow) 
         manager.update(other.id, ScheduleChange(name="nightly"))
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a\nb", "-x", "@last", "n" * 201])
-def test_names_that_cannot_be_typed_are_refused(
-    manager: SchedulerManager, flow: Flow, name: str
+def test_bad_names_and_rules_are_refused_and_nothing_is_stored(
+    manager: SchedulerManager, flow: Flow
 ) -> None:
-    with pytest.raises(InvalidInput):
-        make(manager, flow, name=name)
-
-
-@pytest.mark.parametrize(
-    "cadence",
-    [
-        CadenceText(type="interval", expr="0s"),
-        CadenceText(type="cron", expr="0 0 30 2 *"),
-        CadenceText(type="oneshot", expr="2020-01-01T00:00"),
-        CadenceText(type="hourly", expr="1"),
-    ],
-)
-def test_a_bad_rule_is_refused_and_nothing_is_stored(
-    manager: SchedulerManager, flow: Flow, cadence: CadenceText
-) -> None:
-    with pytest.raises(InvalidCadence):
-        make(manager, flow, cadence)
+    for name in ("", "  ", "a\nb", "-x", "@last", "n" * 201):
+        with pytest.raises(InvalidInput):
+            make(manager, flow, name=name)
+    for type_, expr in (
+        ("interval", "0s"),
+        ("cron", "0 0 30 2 *"),
+        ("oneshot", "2020-01-01T00:00"),
+        ("hourly", "1"),
+    ):
+        with pytest.raises(InvalidCadence):
+            make(manager, flow, CadenceText(type=type_, expr=expr))
     assert manager.list() == []
 
 
@@ -429,10 +418,10 @@ def test_a_schedule_is_meant_by_name_or_by_the_beginning_of_its_id(
     assert "'Nightly'" in str(missing.value.hint)
 
 
-@pytest.mark.parametrize("verb", ["get", "pause", "resume", "delete"])
-def test_what_is_not_there_is_not_found(manager: SchedulerManager, verb: str) -> None:
-    with pytest.raises(NotFound):
-        getattr(manager, verb)(new_id())
+def test_what_is_not_there_is_not_found(manager: SchedulerManager) -> None:
+    for verb in (manager.get, manager.pause, manager.resume, manager.delete):
+        with pytest.raises(NotFound):
+            verb(new_id())
 
 
 def test_what_is_stored_and_no_rule_any_more_is_an_error_of_ours(

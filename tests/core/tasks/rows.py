@@ -5,10 +5,13 @@ from uuid import UUID
 
 from sqlalchemy import func, insert, select, text, update
 
+from automagik import __version__
 from automagik.core.database.base import new_id
 from automagik.core.database.models import (
+    BeatRow,
     FlowRow,
     FlowVersionRow,
+    ScheduleRow,
     SourceRow,
     TaskAttemptRow,
     TaskLogRow,
@@ -73,8 +76,29 @@ def add_flow(
     )
 
 
-def add_worker(database: Database, name: str = "worker@here", *, silent_for: str = "0") -> UUID:
-    """A worker whose last sign of life is so many seconds old."""
+def add_schedule(database: Database, flow: Flow, name: str) -> UUID:
+    """A paused one."""
+    schedule_id = new_id()
+    with database.transaction() as connection:
+        connection.execute(
+            insert(ScheduleRow).values(
+                id=schedule_id,
+                name=name,
+                flow_id=flow.id,
+                type="interval",
+                expr="5m",
+                timezone="UTC",
+                anchor_at=_LONG_AGO,
+                status="paused",
+            )
+        )
+    return schedule_id
+
+
+def add_worker(
+    database: Database, name: str = "worker@here", *, silent_for: timedelta = timedelta()
+) -> UUID:
+    """A worker whose last sign of life is so old."""
     worker_id = new_id()
     with database.transaction() as connection:
         connection.execute(
@@ -86,11 +110,17 @@ def add_worker(database: Database, name: str = "worker@here", *, silent_for: str
                 pool="threads",
                 slots=10,
                 queues=["automagik"],
-                version="0.1.0",
-                heartbeat_at=func.now() - text(f"interval '{silent_for} seconds'"),
+                version=__version__,
+                heartbeat_at=func.now() - silent_for,
             )
         )
     return worker_id
+
+
+def add_beat(database: Database) -> None:
+    """A live beat."""
+    with database.transaction() as connection:
+        connection.execute(insert(BeatRow).values(hostname="here", pid=1, version=__version__))
 
 
 def start(database: Database, task_id: UUID, *, worker_id: UUID | None = None) -> None:
@@ -153,6 +183,19 @@ def end(
                 error_message=error,
             )
         )
+
+
+def ended_as(database: Database, task_id: UUID, state: TaskState) -> None:
+    """A pending task is brought to this end."""
+    if state is TaskState.CANCELLED:
+        with database.transaction() as connection:
+            connection.execute(
+                text("UPDATE tasks SET state = 'cancelled', finished_at = now() WHERE id = :id"),
+                {"id": task_id},
+            )
+        return
+    start(database, task_id)
+    end(database, task_id, state, error="no" if state is TaskState.FAILED else None)
 
 
 def say(database: Database, task_id: UUID, message: str, *, level: str = "info") -> None:

@@ -1,6 +1,5 @@
 """TaskManager against a real PostgreSQL."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from threading import Thread
 
@@ -9,44 +8,17 @@ from sqlalchemy import event, text
 
 from automagik.core.config import Settings
 from automagik.core.database.base import new_id
-from automagik.core.database.session import CANCEL, WAKE, Database
-from automagik.core.exceptions import Conflict, NotFound, StillPending
+from automagik.core.database.session import WAKE, Database
+from automagik.core.exceptions import NotFound, StillPending
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.tasks.exceptions import NoOutput
 from automagik.core.tasks.listing import TaskFilter
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.states import AttemptOutcome, TaskState
 from automagik.core.tasks.values import Event, LogLine, Task
-from tests.core.tasks.rows import add_flow, end, say, start
+from tests.core.tasks.rows import add_flow, add_schedule, end, ended_as, say, start
 
 SOON = timedelta(seconds=5)
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    opened = Database(settings.require_database_url())
-    yield opened
-    opened.dispose()
-
-
-@pytest.fixture
-def tasks(database: Database, settings: Settings) -> TaskManager:
-    return TaskManager(database, settings)
-
-
-@pytest.fixture
-def task(database: Database, tasks: TaskManager) -> Task:
-    """A pending task of a flow called greeter."""
-    return tasks.create(add_flow(database), FlowInput(input_value="hi"), actor="test")
-
-
-def ended_as(database: Database, task: Task, state: TaskState) -> None:
-    if state is TaskState.CANCELLED:
-        with database.transaction() as connection:
-            connection.execute(text("UPDATE tasks SET state = 'cancelled', finished_at = now()"))
-        return
-    start(database, task.id)
-    end(database, task.id, state, error="no" if state is TaskState.FAILED else None)
 
 
 class TestCreate:
@@ -149,6 +121,19 @@ class TestList:
         with pytest.raises(NotFound, match="greetr"):
             found(flow="greetr")
 
+    def test_a_filter_by_schedule_finds_its_tasks_alone(
+        self, database: Database, tasks: TaskManager
+    ) -> None:
+        flow = add_flow(database)
+        schedule_id = add_schedule(database, flow, "nightly")
+        tasks.create(flow, FlowInput(), actor="t")
+        of_schedule = tasks.create(flow, FlowInput(), actor="t", schedule_id=schedule_id)
+
+        found = tasks.list(TaskFilter(schedule="nightly"))
+
+        assert found == [of_schedule]
+        assert of_schedule.schedule_name == "nightly"
+
     @pytest.mark.parametrize(
         "wanted",
         [
@@ -188,7 +173,7 @@ class TestOutput:
     def test_a_completed_task_has_text_and_answer(
         self, database: Database, tasks: TaskManager, task: Task
     ) -> None:
-        ended_as(database, task, TaskState.COMPLETED)
+        ended_as(database, task.id, TaskState.COMPLETED)
 
         found = tasks.output(task.id)
 
@@ -200,7 +185,7 @@ class TestOutput:
         with pytest.raises(StillPending):
             tasks.output(task.id)
 
-        ended_as(database, task, TaskState.FAILED)
+        ended_as(database, task.id, TaskState.FAILED)
 
         with pytest.raises(NoOutput):
             tasks.output(task.id)
@@ -262,7 +247,7 @@ class TestWait:
     def test_it_returns_the_ended_task(
         self, database: Database, tasks: TaskManager, task: Task
     ) -> None:
-        worker = Thread(target=ended_as, args=(database, task, TaskState.FAILED))
+        worker = Thread(target=ended_as, args=(database, task.id, TaskState.FAILED))
         worker.start()
 
         ended = tasks.wait(task.id, SOON)
@@ -275,99 +260,6 @@ class TestWait:
             tasks.wait(task.id, timedelta(milliseconds=1))
 
         assert tasks.get(task.id).state is TaskState.PENDING
-
-
-class TestCancel:
-    def test_a_pending_task_ends_at_once_with_actor_and_reason(
-        self, tasks: TaskManager, task: Task
-    ) -> None:
-        cancelled = tasks.cancel(task.id, actor="cli", reason="wrong input")
-
-        assert cancelled.state is TaskState.CANCELLED
-        assert cancelled.finished_at is not None
-        assert [(e.to_state, e.actor, e.reason) for e in tasks.events(task.id)][1:] == [
-            (TaskState.CANCELLED, "cli", "wrong input")
-        ]
-
-    def test_a_running_task_ends_its_attempt_and_tells_its_worker(
-        self, database: Database, tasks: TaskManager, task: Task
-    ) -> None:
-        start(database, task.id)
-        with database.listen(CANCEL) as listener:
-            tasks.cancel(task.id, actor="cli")
-
-            assert listener.wait(SOON) == [str(task.id)]
-        [attempt] = tasks.attempts(task.id)
-        assert attempt.outcome is AttemptOutcome.CANCELLED
-
-    def test_twice_is_once(self, tasks: TaskManager, task: Task) -> None:
-        first = tasks.cancel(task.id, actor="cli")
-
-        assert tasks.cancel(task.id, actor="other") == first
-
-    @pytest.mark.parametrize("state", [TaskState.COMPLETED, TaskState.FAILED])
-    def test_what_has_ended_is_not_cancelled(
-        self, database: Database, tasks: TaskManager, task: Task, state: TaskState
-    ) -> None:
-        ended_as(database, task, state)
-
-        with pytest.raises(Conflict, match=f"already {state}"):
-            tasks.cancel(task.id, actor="cli")
-
-
-class TestRetry:
-    @pytest.mark.parametrize("state", [TaskState.FAILED, TaskState.CANCELLED])
-    def test_it_is_due_again_with_fresh_retries_and_no_trace_of_the_end(
-        self, database: Database, tasks: TaskManager, task: Task, state: TaskState
-    ) -> None:
-        ended_as(database, task, state)
-        before = tasks.get(task.id)
-
-        with database.listen(WAKE) as listener:
-            again = tasks.retry(task.id, actor="cli")
-            assert listener.wait(SOON) == [""]
-
-        assert again.state is TaskState.PENDING
-        assert again.max_attempts == before.attempt + 1 + task.max_retries
-        assert again.attempt == before.attempt
-        assert (again.error_code, again.error_message, again.finished_at) == (None, None, None)
-        assert again.run_at > task.run_at
-
-    @pytest.mark.parametrize("state", [TaskState.COMPLETED, TaskState.PENDING])
-    def test_only_failed_and_cancelled_tasks_are_retried(
-        self, database: Database, tasks: TaskManager, task: Task, state: TaskState
-    ) -> None:
-        if state.is_final:
-            ended_as(database, task, state)
-
-        with pytest.raises(Conflict, match=str(state)):
-            tasks.retry(task.id, actor="cli")
-
-
-class TestDelete:
-    def test_it_goes_with_its_history(
-        self, database: Database, tasks: TaskManager, task: Task
-    ) -> None:
-        say(database, task.id, "bye")
-        ended_as(database, task, TaskState.COMPLETED)
-
-        tasks.delete(task.id)
-
-        with pytest.raises(NotFound):
-            tasks.get(task.id)
-        assert list(tasks.logs(task.id)) == []
-        assert list(tasks.attempts(task.id)) == []
-
-    def test_a_running_task_is_cancelled_first(
-        self, database: Database, tasks: TaskManager, task: Task
-    ) -> None:
-        start(database, task.id)
-
-        with pytest.raises(Conflict) as refusal:
-            tasks.delete(task.id)
-
-        assert "tasks cancel" in (refusal.value.hint or "")
-        assert tasks.get(task.id).state is TaskState.RUNNING
 
 
 def _word(entry: Event | LogLine) -> str:

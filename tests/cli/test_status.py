@@ -1,0 +1,110 @@
+"""`automagik status`, `doctor` and `workers`: is it well?"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from automagik.core.config import Settings
+from automagik.core.database.session import Database
+from tests.cli.command_line import Cli
+from tests.core.tasks.rows import add_beat, add_worker
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    opened = Database(settings.require_database_url())
+    yield opened
+    opened.dispose()
+
+
+class TestStatus:
+    def test_with_a_beat_and_a_worker_all_is_well(self, cli: Cli, database: Database) -> None:
+        add_beat(database)
+        add_worker(database)
+
+        result = cli("status", "-o", "table")
+
+        assert result.exit_code == 0
+        assert "All is well" in result.stdout
+        assert "0 of 10 slots busy" in result.stdout
+
+    def test_each_problem_comes_with_what_to_do_and_exit_1(self, cli: Cli) -> None:
+        result = cli("status", "-o", "table")
+
+        assert result.exit_code == 1
+        assert "No beat is running" in result.stdout
+        assert "celery -A automagik worker" in result.stdout
+
+    def test_a_pipe_gets_the_problems_as_lines(self, cli: Cli) -> None:
+        assert [line[0] for line in cli("status").lines].count("problem") == 2
+
+    def test_json_has_the_facts_and_the_problems(self, cli: Cli, database: Database) -> None:
+        add_worker(database)
+
+        document = cli("status", "-o", "json").json
+
+        assert document["is_well"] is False
+        assert document["redis"]["ready"] == 0
+        assert document["stored"]["workers"][0]["is_live"] is True
+        assert len(document["problems"]) == 1
+
+    def test_without_a_database_it_still_tells_about_redis(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+
+        result = cli("status", "-o", "table")
+
+        assert result.exit_code == 1
+        assert "in the ready-queue" in result.stdout
+        assert "PostgreSQL does not answer" in result.stdout
+
+
+class TestDoctor:
+    def test_without_beat_and_worker_it_exits_1_and_says_how_to_start_them(self, cli: Cli) -> None:
+        result = cli("doctor")
+
+        broken = {line[1]: line[3] for line in result.lines if line[0] == "error"}
+        assert result.exit_code == 1
+        assert broken.keys() == {"Beats", "Workers"}
+        assert "automagik up" in broken["Beats"]
+
+    def test_json_has_checks_and_settings_with_secrets_masked(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("LANGFLOW_API_KEY", "canary-key")
+
+        result = cli("doctor", "-o", "json")
+
+        origin = {setting["name"]: setting["origin"] for setting in result.json["settings"]}
+        assert origin["LANGFLOW_API_KEY"] == "environment"
+        assert "canary-key" not in result.stdout + result.stderr
+        assert {check["verdict"] for check in result.json["checks"]} >= {"ok", "error"}
+
+    def test_wrong_settings_are_a_finding(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TIMEZONE", "Mars/Olympus")
+
+        result = cli("doctor")
+
+        assert result.exit_code == 1
+        assert "Mars/Olympus" in result.stdout
+
+
+class TestWorkers:
+    def test_live_ones_come_first_and_silent_ones_are_lost(
+        self, cli: Cli, database: Database, settings: Settings
+    ) -> None:
+        lease = timedelta(seconds=settings.lease_seconds)
+        add_worker(database, "silent", silent_for=lease * 3)
+        add_worker(database, "fresh")
+
+        found = cli("worker", "list", "-o", "json").items
+
+        assert [(w["name"], w["state"]) for w in found] == [("fresh", "online"), ("silent", "lost")]
+
+    def test_an_empty_list_says_how_to_start_one(self, cli: Cli) -> None:
+        result = cli("workers", "list")
+
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "automagik up" in result.stderr

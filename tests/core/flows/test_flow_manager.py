@@ -1,0 +1,189 @@
+"""FlowManager: which flow is meant, what may run, and what goes when a flow is deleted."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from automagik.core.config import Settings
+from automagik.core.database.models import (
+    FlowComponentRow,
+    FlowRow,
+    FlowVersionRow,
+    ScheduleRow,
+    TaskLogRow,
+    TaskRow,
+)
+from automagik.core.database.session import Database
+from automagik.core.exceptions import Conflict, NotFound
+from automagik.core.flows.exceptions import ComponentChoiceNeeded, InvalidFlowInput
+from automagik.core.flows.flow_input import FlowInput
+from automagik.core.flows.manager import FlowManager
+from automagik.core.flows.problems import ProblemCode
+from automagik.core.flows.sync import FlowSync
+from automagik.core.tasks.states import TaskState
+from automagik.demo.server import DemoServer
+from tests.core.flows.synced import add_schedule, add_source, add_task, built_in, recorded
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    opened = Database(settings.require_database_url())
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def flows(database: Database, settings: Settings) -> FlowManager:
+    """Four flows that are synced from a server which is down since."""
+    there = [built_in("Echo"), built_in("Failing"), recorded("many_io"), recorded("no_output")]
+    with DemoServer(flows=there) as server:
+        add_source(database, settings, server)
+        FlowSync(database, settings).sync()
+    return FlowManager(database, settings)
+
+
+def count(database: Database, row: Any) -> int:
+    with database.transaction() as connection:
+        return connection.scalar(select(func.count()).select_from(row)) or 0
+
+
+def test_flows_are_listed_by_name_with_their_source_and_schedules(
+    flows: FlowManager, database: Database
+) -> None:
+    add_schedule(database, flows.get("Echo"))
+    listed = flows.list()
+
+    assert [flow.name for flow in listed] == sorted((f.name for f in listed), key=str.lower)
+    assert {flow.source_name for flow in listed} == {"demo"}
+    assert {flow.name: flow.schedules for flow in listed}["Echo"] == 1
+
+
+@pytest.mark.parametrize("given", ["Echo", " echo ", "ECHO", "demo/Echo", "DEMO/echo"])
+def test_a_flow_is_meant_by_its_name_or_endpoint_name(given: str, flows: FlowManager) -> None:
+    assert flows.get(given).name == "Echo"
+
+
+def test_a_flow_is_meant_by_either_id_and_by_the_beginning_of_ours(flows: FlowManager) -> None:
+    echo = flows.get("Echo")
+
+    for given in (echo.remote_id, echo.remote_id.upper(), str(echo.id), echo.id.hex):
+        assert flows.get(given) == echo
+    # All ids of one moment begin alike.
+    assert flows.get(str(echo.id)[:-2]) == echo
+
+
+def test_an_unknown_flow_is_answered_with_the_nearest_name(flows: FlowManager) -> None:
+    with pytest.raises(NotFound) as caught:
+        flows.get("Ehco")
+    assert "'Echo'" in str(caught.value.hint)
+
+
+def test_a_flow_that_is_gone_is_meant_only_when_no_other_is(
+    flows: FlowManager, database: Database
+) -> None:
+    echo = flows.get("Echo")
+    with database.transaction() as connection:
+        connection.execute(
+            update(FlowRow).where(FlowRow.name == "Failing").values(name="Echo", gone_at=func.now())
+        )
+    assert flows.get("Echo") == echo
+
+    with database.transaction() as connection:
+        connection.execute(update(FlowRow).where(FlowRow.id == echo.id).values(name="Other"))
+    assert flows.get("Echo").gone_at
+
+
+def test_the_analysis_is_that_of_the_synced_version(flows: FlowManager) -> None:
+    analysis = flows.analysis(flows.get("Echo"))
+    problems = flows.analysis(flows.get(recorded("no_output")["name"])).problems
+
+    assert [component.id for component in analysis.components] == [
+        "ChatInput-echo",
+        "ChatOutput-echo",
+    ]
+    assert ProblemCode.NO_OUTPUT in {problem.code for problem in problems}
+
+
+def test_tweaks_are_checked_and_get_component_ids(flows: FlowManager) -> None:
+    given = FlowInput(input_value="hello", tweaks={"Fail": {"kind": "KeyError"}}, session_id="mine")
+    checked = flows.validate_input(flows.get("Failing"), given)
+
+    assert checked.tweaks == {"FailComponent-fail": {"kind": "KeyError"}}
+    assert (checked.input_value, checked.session_id) == ("hello", "mine")
+
+
+@pytest.mark.parametrize(
+    "tweaks", [{"Nobody": {"kind": "x"}}, {"Fail": {"nothing": "x"}}, {"Fail": {"message": {}}}]
+)
+def test_tweaks_that_langflow_would_ignore_are_refused(
+    tweaks: dict[str, dict[str, Any]], flows: FlowManager
+) -> None:
+    with pytest.raises(InvalidFlowInput):
+        flows.validate_input(flows.get("Failing"), FlowInput(tweaks=tweaks))
+
+
+def test_an_input_that_nobody_takes_is_refused(flows: FlowManager) -> None:
+    without_input = replace(flows.get("Echo"), input_component=None)
+
+    with pytest.raises(InvalidFlowInput, match="no input component"):
+        flows.validate_input(without_input, FlowInput(input_value="lost"))
+
+
+def test_a_flow_without_output_can_run(flows: FlowManager) -> None:
+    flow = flows.get(recorded("no_output")["name"])
+
+    assert flows.validate_input(flow, FlowInput(input_value="x")).input_value == "x"
+
+
+def test_a_flow_with_an_open_choice_cannot_run(flows: FlowManager) -> None:
+    flow = flows.get(recorded("many_io")["name"])
+
+    with pytest.raises(ComponentChoiceNeeded) as caught:
+        flows.validate_input(flow, FlowInput(input_value="x"))
+    assert "automagik flows sync" in str(caught.value.hint)
+    assert len(caught.value.candidates) > 1
+
+
+def test_a_flow_that_is_gone_cannot_run(flows: FlowManager) -> None:
+    gone = replace(flows.get("Echo"), gone_at=datetime.now(UTC))
+
+    with pytest.raises(Conflict, match="not on the source"):
+        flows.validate_input(gone, FlowInput())
+
+
+def test_a_flow_is_deleted_with_all_that_hangs_on_it(
+    flows: FlowManager, database: Database
+) -> None:
+    echo = flows.get("Echo")
+    add_schedule(database, echo)
+    for state in (TaskState.PENDING, TaskState.COMPLETED):
+        add_task(database, echo, state=state)
+    baggage = flows.weigh(echo)
+    flows.delete(echo)
+
+    assert (baggage.schedules, baggage.tasks, baggage.running, baggage.log_lines) == (1, 2, 0, 2)
+    assert [count(database, row) for row in (ScheduleRow, TaskRow, TaskLogRow)] == [0, 0, 0]
+    assert [count(database, row) for row in (FlowRow, FlowVersionRow)] == [3, 3]
+    assert echo.version_id not in _versions_with_components(database)
+    with pytest.raises(NotFound):
+        flows.get(str(echo.id))
+
+
+def test_a_flow_is_not_deleted_under_a_running_task(flows: FlowManager, database: Database) -> None:
+    echo = flows.get("Echo")
+    add_task(database, echo)
+    running = add_task(database, echo, state=TaskState.RUNNING)
+
+    with pytest.raises(Conflict, match=str(running)) as caught:
+        flows.delete(echo)
+    assert caught.value.hint == f"Wait for it, or cancel it with: automagik tasks cancel {running}"
+    assert count(database, TaskRow) == 2
+
+
+def _versions_with_components(database: Database) -> set[Any]:
+    with database.transaction() as connection:
+        return set(connection.scalars(select(FlowComponentRow.version_id)))

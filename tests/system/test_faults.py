@@ -1,0 +1,109 @@
+"""What is promised when processes die, freeze or forget."""
+
+import signal
+from datetime import timedelta
+
+import pytest
+import redis
+
+from automagik.core.config import Settings
+from automagik.demo.server import DemoServer
+from tests.system.conftest import Desk
+from tests.system.fleet import Fleet, kill
+from tests.system.history import violations
+
+pytestmark = pytest.mark.system
+
+SLOW = {"SleepComponent-slow": {"seconds": 60.0}}
+SHORT = {"SleepComponent-slow": {"seconds": 1.0}}
+LEASE = 2.0
+"""Seconds; see SHORT_TIMES."""
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_killed_workers_run_starts_again_elsewhere(
+    fleet: Fleet, desk: Desk, demo_server: DemoServer, pool: str
+) -> None:
+    """Within the lease and five seconds, as attempt 2, with one result."""
+    fleet.beat()
+    workers = [fleet.worker("-P", pool, "-c", "2") for _ in range(2)]
+    task = desk.run("Slow", "survivor", tweaks=SHORT)
+    demo_server.wait_for_runs(lambda runs: len(runs) == 1)
+    busy = fleet.value("SELECT pid FROM workers w JOIN tasks t ON t.worker_id = w.id")
+    kill(next(worker for worker in workers if worker.pid == busy))
+    fleet.wait_for("SELECT state = 'completed' FROM tasks WHERE id = :id", id=task.id)
+
+    first_attempt, second_attempt = fleet.rows(
+        "SELECT attempt, outcome, started_at, finished_at FROM task_attempts ORDER BY attempt"
+    )
+    assert first_attempt.outcome == "worker_lost"
+    assert second_attempt.outcome == "completed"
+    late = second_attempt.started_at - first_attempt.started_at
+    assert late < timedelta(seconds=LEASE + 5)
+    assert len(demo_server.runs) == 2
+    assert violations(fleet.database) == []
+
+
+def test_a_flow_that_kills_its_worker_each_time_comes_to_an_end(fleet: Fleet, desk: Desk) -> None:
+    fleet.beat()
+    task = desk.run("Slow", tweaks=SLOW, max_retries=1)
+    for attempt in (1, 2):
+        worker = fleet.worker("-c", "2")
+        query = "SELECT state = 'running' FROM tasks WHERE id = :id AND attempt = :attempt"
+        fleet.wait_for(query, id=task.id, attempt=attempt)
+        kill(worker)
+    fleet.wait_for("SELECT state = 'failed' FROM tasks WHERE id = :id", id=task.id)
+    assert fleet.value("SELECT error_code FROM tasks") == "AM-WORKER-LOST"
+    assert violations(fleet.database) == []
+
+
+def test_a_frozen_worker_that_comes_back_changes_nothing(
+    fleet: Fleet, desk: Desk, demo_server: DemoServer
+) -> None:
+    """Its lease is over, another worker has the run, and its late result is dropped."""
+    fleet.beat()
+    frozen = fleet.worker("-c", "1")
+    task = desk.run("Slow", "once", tweaks=SHORT)
+    demo_server.wait_for_runs(lambda runs: len(runs) == 1)
+    kill(frozen, signal.SIGSTOP)
+    fleet.worker("-c", "1")
+    fleet.wait_for("SELECT state = 'completed' FROM tasks WHERE id = :id", id=task.id)
+    kill(frozen, signal.SIGCONT)
+    fleet.wait_until(
+        lambda: "lease lost" in frozen.tail(100) or "lease_lost" in frozen.tail(100),
+        seconds=15,
+        what="the frozen worker notices that it lost its lease",
+    )
+    assert fleet.value("SELECT attempt FROM tasks") == 2
+    assert violations(fleet.database) == []
+
+
+def test_a_flushed_redis_loses_no_run(fleet: Fleet, desk: Desk, settings: Settings) -> None:
+    """A thousand deliveries are in Redis when it is emptied, before any worker is there."""
+    for number in range(1000):
+        desk.run("Echo", str(number))
+    fleet.beat(AUTOMAGIK_READY_QUEUE_TARGET="1000")
+    queued = "SELECT count(*) = 1000 FROM tasks WHERE state = 'queued'"
+    fleet.wait_for(queued)
+    with redis.Redis.from_url(settings.require_redis_url()) as client:
+        client.flushall()
+    fleet.worker("-c", "10")
+    fleet.wait_for("SELECT count(*) = 1000 FROM tasks WHERE state = 'completed'", seconds=60)
+    assert violations(fleet.database) == []
+
+
+def test_a_stopping_worker_gives_its_runs_back(
+    fleet: Fleet, desk: Desk, demo_server: DemoServer
+) -> None:
+    """After the grace the run goes to another worker and has lost no attempt by it."""
+    fleet.beat()
+    stopping = fleet.worker("-c", "2", AUTOMAGIK_DRAIN_SECONDS="0.5")
+    task = desk.run("Slow", tweaks=SLOW, max_retries=0)
+    demo_server.wait_for_runs(lambda runs: len(runs) == 1)
+    kill(stopping, signal.SIGTERM)
+    fleet.wait_until(lambda: stopping.poll() is not None, seconds=20, what="the worker stops")
+    assert fleet.value("SELECT outcome FROM task_attempts") == "released"
+    fleet.worker("-c", "2")
+    query = "SELECT state = 'running' AND attempt = 2 FROM tasks WHERE id = :id"
+    fleet.wait_for(query, id=task.id)
+    assert violations(fleet.database) == []
