@@ -51,7 +51,7 @@ class CeleryReadyQueue:
         return {task_id for message in messages if (task_id := _task_id(message)) is not None}
 
 
-def _task_id(message: bytes) -> UUID | None:
+def _task_id(message: bytes | str) -> UUID | None:
     """None for what others have put there."""
     try:
         return UUID(json.loads(message)["headers"]["id"])

@@ -1,6 +1,6 @@
 """A fleet of real processes, and a source with flows to run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -50,7 +50,7 @@ class Desk:
         flow: str,
         text: str = "",
         *,
-        tweaks: dict[str, dict[str, object]] | None = None,
+        tweaks: Mapping[str, Mapping[str, object]] | None = None,
         max_retries: int | None = None,
         timeout: timedelta | None = None,
     ) -> Task:

@@ -141,8 +141,8 @@ class ChildProcess:
     def _ends_after(self, number: signal.Signals, *, seconds: float) -> bool:
         if self._process is None or self._process.poll() is not None:
             return True
-        self._process.send_signal(number)
         try:
+            self._process.send_signal(number)
             self._process.wait(seconds)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             return False

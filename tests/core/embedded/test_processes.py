@@ -9,19 +9,26 @@ from pathlib import Path
 
 import psutil
 import pytest
-from patience import alive, eventually
 
 from automagik.core.embedded import processes
 from automagik.core.embedded.exceptions import ChildDied, EmbeddedError
 from automagik.core.embedded.facts import Died, Fact, Ready, Restarted, Stopped
 from automagik.core.embedded.processes import ChildProcess
 from automagik.core.embedded.supervise import ProcessGroup, RestartPolicy
+from tests.core.embedded.patience import alive, eventually
 
 STUBBORN = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
 time.sleep(60)
+"""
+INTERRUPTING = """
+import os, signal, time
+signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getppid(), signal.SIGINT))
+print("ready", flush=True)
+while True:
+    time.sleep(60)
 """
 FAMILY = """
 import subprocess, time
@@ -59,10 +66,10 @@ def test_stopping_takes_the_children_of_the_child_along(log: Path) -> None:
 
 
 def test_ctrl_c_while_stopping_moves_on_to_the_next_signal(log: Path) -> None:
-    child = python(STUBBORN, log, stop_signals=[(signal.SIGTERM, 60)])
+    """The child presses the keys, when it is asked to stop."""
+    child = python(INTERRUPTING, log, stop_signals=[(signal.SIGTERM, 60)])
     child.start()
     child.wait_until(lambda: "ready" in child.tail(), seconds=10)
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     assert child.stop() == -signal.SIGKILL
 
 

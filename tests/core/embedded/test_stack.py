@@ -12,7 +12,6 @@ import psutil
 import psycopg2
 import pytest
 import redis
-from patience import alive, eventually
 from pydantic import SecretStr
 
 from automagik.core.config import Settings, get_settings
@@ -22,6 +21,7 @@ from automagik.core.embedded.lock import HomeLock, stack_is_running
 from automagik.core.embedded.stack import Stack
 from automagik.core.embedded.state import StateFile
 from automagik.core.exceptions import ConfigurationError
+from tests.core.embedded.patience import alive, eventually
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 SLEEPER = ["sleep", "600"]

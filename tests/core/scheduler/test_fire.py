@@ -1,0 +1,371 @@
+"""Due schedules become tasks: the promise that each occurrence is recorded once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from automagik.core.config import Settings
+from automagik.core.database.models import FlowRow, ScheduleRow
+from automagik.core.database.session import Database
+from automagik.core.flows.values import Flow
+from automagik.core.scheduler.cadence import Cadence, load_cadence
+from automagik.core.scheduler.fire import Firing, fire, plan
+from tests.core.records import MINUTE, Undone, add_schedules, now, put, row, rows
+from tests.core.scheduler.stored import mark_gone
+from tests.core.tasks.rows import add_flow
+
+SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+
+OCCURRENCES = "SELECT scheduled_for FROM tasks ORDER BY scheduled_for"
+
+CRONS = ["* * * * *", "*/7 * * * *", "0 9 * * 1-5", "30 2 * * *", "0 0 29 2 *", "*/20 * * * * *"]
+ANCHORS = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"])
+
+
+def fire_once(database: Database, settings: Settings, *, grace: timedelta = MINUTE) -> int:
+    changed = settings.model_copy(update={"misfire_grace_seconds": grace.total_seconds()})
+    with database.transaction() as connection:
+        return fire(connection, settings=changed, actor="beat@here")
+
+
+class TestFire:
+    def test_a_due_schedule_becomes_a_task_and_its_clock_moves(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        [schedule_id] = add_schedules(
+            database,
+            flow,
+            late=SECOND,
+            input_value="hi",
+            tweaks={"a": {"b": 1}},
+            session_id="mine",
+            priority=7,
+        )
+        due = row(database, ScheduleRow, schedule_id)["next_run_at"]
+
+        assert fire_once(database, settings) == 1
+
+        [task] = rows(
+            database,
+            "SELECT state, flow_version_id, schedule_id, scheduled_for, run_at, input_value,"
+            " tweaks, session_id, priority, state_actor FROM tasks",
+        )
+        assert task == (
+            "pending",
+            flow.version_id,
+            schedule_id,
+            due,
+            due,
+            "hi",
+            {"a": {"b": 1}},
+            "mine",
+            7,
+            "beat@here",
+        )
+        moved = row(database, ScheduleRow, schedule_id)
+        assert (moved["last_run_at"], moved["next_run_at"]) == (due, due + MINUTE)
+        assert moved["status"] == "active"
+
+    def test_task_and_clock_are_one_transaction(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        [schedule_id] = add_schedules(database, flow)
+        before = row(database, ScheduleRow, schedule_id)
+
+        with pytest.raises(Undone), database.transaction() as connection:
+            fire(connection, settings=settings, actor="beat")
+            raise Undone
+
+        assert rows(database, OCCURRENCES) == []
+        assert row(database, ScheduleRow, schedule_id) == before
+
+    def test_nothing_is_due_before_its_time(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        add_schedules(database, flow, late=-HOUR)
+
+        assert fire_once(database, settings) == 0
+        assert rows(database, OCCURRENCES) == []
+
+    @pytest.mark.parametrize("status", ["paused", "completed", "error"])
+    def test_only_active_schedules_fire(
+        self, database: Database, settings: Settings, flow: Flow, status: str
+    ) -> None:
+        add_schedules(database, flow, status=status)
+
+        assert fire_once(database, settings) == 0
+
+    def test_the_clock_of_postgresql_decides(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        """A transaction's time stands still, so what is due later is not due in it."""
+        with database.transaction() as connection:
+            connection.execute(text("SELECT now()"))
+            [schedule_id] = add_schedules(database, flow, late=timedelta())
+            due = row(database, ScheduleRow, schedule_id)["next_run_at"]
+            assert due < datetime.now(UTC)
+            assert fire(connection, settings=settings, actor="beat") == 0
+
+        assert fire_once(database, settings) == 1
+
+    def test_an_instant_that_fires_again_makes_no_second_task(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        [schedule_id] = add_schedules(database, flow)
+        due = row(database, ScheduleRow, schedule_id)["next_run_at"]
+        fire_once(database, settings)
+        put(database, ScheduleRow, schedule_id, next_run_at=due)
+
+        assert fire_once(database, settings) == 1
+
+        assert rows(database, OCCURRENCES) == [due]
+        assert row(database, ScheduleRow, schedule_id)["next_run_at"] == due + MINUTE
+
+    def test_four_beats_together_fire_each_instant_once(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        add_schedules(database, flow, 1_950, late=SECOND)
+        # Some of them several times, while other beats are at it.
+        add_schedules(database, flow, 50, every=10 * SECOND, late=35 * SECOND)
+
+        def fire_all(_: int) -> int:
+            fired = 0
+            while found := fire_once(database, settings):
+                fired += found
+            return fired
+
+        with ThreadPoolExecutor(4) as beats:
+            fired = sum(beats.map(fire_all, range(4)))
+
+        expected = 1_950 + 50 * 4
+        assert fired == expected
+        instants = rows(database, "SELECT count(*), count(DISTINCT (schedule_id, run_at)) FROM tasks")
+        assert instants == [(expected, expected)]
+
+    def test_a_task_takes_what_the_schedule_leaves_open_from_the_flow_then_from_the_settings(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        own = add_flow(database, "own", max_retries=1, timeout=5 * SECOND)
+        add_schedules(database, own, name="a", max_retries=7, timeout_seconds=8.0)
+        add_schedules(database, own, name="b")
+        add_schedules(database, flow, name="c")
+
+        fire_once(database, settings)
+
+        limits = rows(
+            database,
+            "SELECT t.max_retries, t.max_attempts, t.timeout_seconds FROM tasks t"
+            " JOIN schedules s ON s.id = schedule_id ORDER BY s.name",
+        )
+        assert limits == [(7, 8, 8.0), (1, 2, 5.0), (3, 4, settings.run_timeout_seconds)]
+
+    def test_a_new_task_has_an_event(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        add_schedules(database, flow)
+
+        fire_once(database, settings)
+
+        events = rows(database, "SELECT from_state, to_state, actor FROM task_events")
+        assert events == [(None, "pending", "beat@here")]
+
+
+class TestWhatCannotBeComputed:
+    @pytest.mark.parametrize(
+        ("columns", "reason"),
+        [
+            ({"type": "cron", "expr": "* * * * *", "timezone": "Mars/Olympus"}, "Mars/Olympus"),
+            ({"timezone": "Nowhere"}, "Nowhere"),
+            ({"expr": "sometimes"}, "sometimes"),
+            ({"type": "cron", "expr": "61 * * * *"}, "61"),
+            ({"type": "oneshot", "expr": "2026-02-30T09:00"}, "2026-02-30"),
+            ({"expr": ""}, "empty"),
+        ],
+    )
+    def test_a_broken_rule_is_set_aside_with_a_reason_and_stops_nobody(
+        self,
+        database: Database,
+        settings: Settings,
+        flow: Flow,
+        columns: dict[str, Any],
+        reason: str,
+    ) -> None:
+        [broken] = add_schedules(database, flow, late=2 * SECOND, **columns)
+        [sound] = add_schedules(database, flow)
+
+        assert fire_once(database, settings) == 2
+
+        assert rows(database, "SELECT schedule_id FROM tasks") == [sound]
+        aside = row(database, ScheduleRow, broken)
+        assert (aside["status"], aside["next_run_at"]) == ("error", None)
+        assert reason in aside["status_reason"]
+        assert fire_once(database, settings) == 0
+
+    def test_a_schedule_of_a_flow_that_is_gone_is_set_aside(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        gone = add_flow(database, "gone")
+        mark_gone(database, gone)
+        [aside] = add_schedules(database, gone)
+        [sound] = add_schedules(database, flow)
+
+        fire_once(database, settings)
+
+        assert rows(database, "SELECT schedule_id FROM tasks") == [sound]
+        assert row(database, ScheduleRow, aside)["status"] == "error"
+        assert "gone" in row(database, ScheduleRow, aside)["status_reason"]
+
+    def test_what_was_set_aside_keeps_its_last_run(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        [schedule_id] = add_schedules(database, flow)
+        fire_once(database, settings)
+        last = row(database, ScheduleRow, schedule_id)["last_run_at"]
+        put(database, ScheduleRow, schedule_id, next_run_at=last + SECOND, expr="sometimes")
+        put(database, FlowRow, flow.id, gone_at=last)
+        put(database, ScheduleRow, schedule_id, next_run_at=last)
+
+        fire_once(database, settings)
+
+        assert row(database, ScheduleRow, schedule_id)["last_run_at"] == last
+
+
+class TestMisfires:
+    def test_within_the_grace_occurrences_run_one_by_one(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        [schedule_id] = add_schedules(database, flow, every=10 * SECOND, late=35 * SECOND)
+        due = row(database, ScheduleRow, schedule_id)["next_run_at"]
+
+        while fire_once(database, settings):
+            pass
+
+        assert rows(database, OCCURRENCES) == [due + n * 10 * SECOND for n in range(4)]
+        assert rows(database, "SELECT DISTINCT state_reason FROM tasks") == [None]
+
+    def test_one_run_makes_up_for_older_ones_and_says_since_when(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        late = HOUR + 25 * SECOND
+        [schedule_id] = add_schedules(database, flow, every=10 * MINUTE, late=late)
+        due = row(database, ScheduleRow, schedule_id)["next_run_at"]
+
+        while fire_once(database, settings):
+            pass
+
+        [(occurrence, reason)] = rows(database, "SELECT scheduled_for, state_reason FROM tasks")
+        assert occurrence == due + HOUR
+        assert reason.startswith("makes up for")
+        assert reason.endswith(due.astimezone(UTC).isoformat())
+
+    def test_a_single_late_occurrence_makes_up_for_nothing(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        add_schedules(database, flow, every=24 * HOUR, late=HOUR)
+
+        fire_once(database, settings)
+
+        assert rows(database, "SELECT state_reason FROM tasks") == [None]
+
+    @pytest.mark.parametrize("late", [timedelta(), 35 * SECOND, 90 * SECOND, 77 * HOUR])
+    def test_the_next_run_stays_on_the_grid_of_the_anchor(
+        self, database: Database, settings: Settings, flow: Flow, late: timedelta
+    ) -> None:
+        every = 7 * SECOND
+        [schedule_id] = add_schedules(database, flow, every=every, late=late)
+
+        while fire_once(database, settings):
+            pass
+
+        moved = row(database, ScheduleRow, schedule_id)
+        assert (moved["next_run_at"] - moved["anchor_at"]) % every == timedelta()
+        assert timedelta() < moved["next_run_at"] - now(database) <= every
+
+    @pytest.mark.parametrize("late", [SECOND, 3 * HOUR])
+    def test_a_one_shot_runs_once_however_late_and_is_completed(
+        self, database: Database, settings: Settings, flow: Flow, late: timedelta
+    ) -> None:
+        at = now(database) - late
+        [schedule_id] = add_schedules(
+            database, flow, type="oneshot", expr=at.isoformat(), next_run_at=at
+        )
+
+        assert fire_once(database, settings) == 1
+        assert fire_once(database, settings) == 0
+
+        assert rows(database, OCCURRENCES) == [at]
+        done = row(database, ScheduleRow, schedule_id)
+        assert (done["status"], done["next_run_at"], done["last_run_at"]) == ("completed", None, at)
+
+
+def crons(expr: str, zone: str) -> Cadence:
+    return load_cadence("cron", expr, timezone=zone, anchor=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def intervals(anchor: datetime, seconds: int) -> Cadence:
+    return load_cadence("interval", f"{seconds}s", timezone="UTC", anchor=anchor)
+
+
+CADENCES = st.one_of(
+    st.builds(crons, st.sampled_from(CRONS), ZONES),
+    st.builds(intervals, ANCHORS, st.integers(1, 10_000_000)),
+)
+
+
+class TestPlan:
+    @given(
+        CADENCES,
+        ANCHORS,
+        st.timedeltas(timedelta(), timedelta(days=400)),
+        st.timedeltas(timedelta(), timedelta(days=2)),
+    )
+    def test_planning_goes_forward_and_never_into_the_future(
+        self, cadence: Cadence, start: datetime, late: timedelta, grace: timedelta
+    ) -> None:
+        due = cadence.next_after(start)
+        assert due is not None
+        now = due + late
+        before = start
+        for firing in firings(cadence, due, now, grace)[:10]:
+            assert before < firing.occurrence <= now
+            assert firing.next_run_at is None or firing.next_run_at > firing.occurrence
+            before = firing.occurrence
+
+    @given(CADENCES, ANCHORS, st.timedeltas(timedelta(), timedelta(days=400)))
+    def test_a_run_that_makes_up_is_the_last_that_is_due(
+        self, cadence: Cadence, start: datetime, late: timedelta
+    ) -> None:
+        due = cadence.next_after(start)
+        assert due is not None
+        firing = plan(cadence, due=due, now=due + late, grace=timedelta())
+
+        assert firing.next_run_at is None or firing.next_run_at > due + late
+        assert firing.missed_since == (due if firing.occurrence > due else None)
+
+    @given(CADENCES, ANCHORS, st.timedeltas(timedelta(), timedelta(hours=1)))
+    def test_within_the_grace_nothing_is_left_out(
+        self, cadence: Cadence, start: datetime, late: timedelta
+    ) -> None:
+        due = cadence.next_after(start)
+        assert due is not None
+
+        firing = plan(cadence, due=due, now=due + late, grace=late)
+
+        assert firing == Firing(occurrence=due, next_run_at=cadence.next_after(due))
+
+
+def firings(cadence: Cadence, due: datetime, now: datetime, grace: timedelta) -> list[Firing]:
+    """What a beat plans, one firing after the other, until nothing is due."""
+    planned: list[Firing] = []
+    next_due: datetime | None = due
+    while next_due is not None and next_due <= now and len(planned) < 10:
+        planned.append(plan(cadence, due=next_due, now=now, grace=grace))
+        next_due = planned[-1].next_run_at
+    return planned

@@ -1,0 +1,68 @@
+"""Two beats and three workers together: every due instant once, every task to one end."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from automagik.core.scheduler.cadence import load_cadence
+from tests.system.conftest import Desk
+from tests.system.fleet import Fleet
+from tests.system.history import violations
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+
+SCHEDULES = 500
+DURATION = timedelta(seconds=60)
+EVERY_SECONDS = (5, 7, 10, 13, 20, 30)
+
+# As many as a user would write in an afternoon, but in one statement.
+_ADD = text("""
+INSERT INTO schedules (id, name, flow_id, type, expr, timezone, anchor_at, input_value, next_run_at)
+SELECT gen_random_uuid(), 'schedule-' || n, :flow_id, 'interval', every || 's', 'UTC',
+    now() - n * interval '37 milliseconds', 'run ' || n,
+    now() - n * interval '37 milliseconds' + make_interval(
+        secs => every * ceil(n * 0.037 / every + 0.001))
+FROM (SELECT n, (CAST(:every AS int[]))[1 + n % 6] AS every FROM generate_series(1, :count) n) s
+""")
+
+
+def test_five_hundred_schedules_for_a_minute(fleet: Fleet, desk: Desk) -> None:
+    """0 missing, 0 doubled, compared with what each schedule's own rule says."""
+    flow = desk.flow("Echo")
+    for _ in range(2):
+        fleet.beat()
+    for _ in range(3):
+        fleet.worker()
+    with fleet.database.transaction() as connection:
+        arguments = {"flow_id": flow.id, "every": list(EVERY_SECONDS), "count": SCHEDULES}
+        connection.execute(_ADD, arguments)
+        begun = connection.execute(text("SELECT now()")).scalar_one()
+    end = begun + DURATION
+    fleet.wait_for(
+        "SELECT now() > :end AND min(next_run_at) > :end FROM schedules", end=end, seconds=120
+    )
+    unfinished = "SELECT count(*) = 0 FROM tasks WHERE scheduled_for <= :end AND state <> 'completed'"
+    fleet.wait_for(unfinished, end=end, seconds=90)
+
+    fired = set(
+        fleet.rows(
+            "SELECT schedule_id, scheduled_for FROM tasks WHERE scheduled_for <= :end", end=end
+        )
+    )
+    assert {tuple(row) for row in fired} == _expected(fleet, begun=begun, end=end)
+    shares = fleet.rows("SELECT count(*) FROM tasks GROUP BY worker_id")
+    assert len(shares) == 3, "every worker had a part"
+    assert violations(fleet.database) == []
+
+
+def _expected(fleet: Fleet, **span: object) -> set[tuple[object, object]]:
+    """Every instant of every schedule after its creation and up to the end, by the rule alone."""
+    instants: set[tuple[object, object]] = set()
+    for row in fleet.rows("SELECT id, type, expr, timezone, anchor_at FROM schedules"):
+        cadence = load_cadence(row.type, row.expr, timezone=row.timezone, anchor=row.anchor_at)
+        instant = cadence.next_after(span["begun"])  # type: ignore[arg-type]
+        while instant is not None and instant <= span["end"]:  # type: ignore[operator]
+            instants.add((row.id, instant))
+            instant = cadence.next_after(instant)
+    return instants
