@@ -26,10 +26,10 @@ LIST = (
     Column("source_name", "Source"),
     Column("status", style=lambda status: _STATUS_STYLES.get(status, "")),
     Column("version_number", "Version", format=_version),
-    Column("input_component", "Input"),
-    Column("output_component", "Output"),
+    Column("input_component", "Input", wide=True),
+    Column("output_component", "Output", wide=True),
     Column("schedules"),
-    Column("synced_at", "Synced"),
+    Column("synced_at", "Synced", wide=True),
 )
 
 _FACTS = (
@@ -58,8 +58,8 @@ _SYNCED = (
     Column("name", "Flow"),
     Column("source_name", "Source"),
     Column("version_number", "Version", format=_version),
-    Column("input_component", "Input"),
-    Column("output_component", "Output"),
+    Column("input_component", "Input", wide=True),
+    Column("output_component", "Output", wide=True),
     Column("what", "What changed", format=", ".join),
 )
 

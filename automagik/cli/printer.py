@@ -15,7 +15,12 @@ from automagik.cli.times import in_words
 from automagik.core.exceptions import AutomagikError
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
+
+
+_NO_EDGE = 10_000
+"""Characters in a line, where there is no terminal that ends it."""
 
 
 class Output(StrEnum):
@@ -41,6 +46,8 @@ class Column:
     """The words for a person; pipes and JSON carry the value itself."""
     style: Callable[[Any], str] | str = ""
     """A style of rich, or what finds one for a value."""
+    wide: bool = False
+    """Left out of a table where the terminal is too narrow; pipes and JSON always have it."""
 
     @property
     def heading(self) -> str:
@@ -142,16 +149,17 @@ class Printer:
             sys.stdout.write(f"{line}\n")
 
     def _table(self, items: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for number, column in enumerate(columns):
-            # What the next command takes must stay in one piece.
-            in_one_piece = number == 0 or column.key == "id"
-            table.add_column(column.heading.upper(), overflow="fold", no_wrap=in_one_piece)
-        for item in items:
-            table.add_row(*(column.text(item) for column in columns))
-        self._console().print(table)
+        """The widest table that the terminal has room for; what still does not fit is folded."""
+        console, shown = self._console(), list(columns)
+        table = _filled(items, shown)
+        unbounded = console.options.update(max_width=_NO_EDGE)
+        while console.measure(table, options=unbounded).maximum > console.width:
+            dispensable = [column for column in shown if column.wide]
+            if not dispensable:
+                break
+            shown.remove(dispensable[-1])
+            table = _filled(items, shown)
+        console.print(table)
 
     def _facts(self, item: Mapping[str, Any], columns: Sequence[Column]) -> None:
         from rich.table import Table
@@ -168,8 +176,21 @@ class Printer:
 
         stream = sys.stderr if stderr else sys.stdout
         # Outside a terminal there is no edge to break lines at.
-        width = None if stream.isatty() else 10_000
+        width = None if stream.isatty() else _NO_EDGE
         return Console(file=stream, width=width, highlight=False, soft_wrap=width is not None)
+
+
+def _filled(items: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        # What the next command takes must stay in one piece.
+        in_one_piece = number == 0 or column.key == "id"
+        table.add_column(column.heading.upper(), overflow="fold", no_wrap=in_one_piece)
+    for item in items:
+        table.add_row(*(column.text(item) for column in columns))
+    return table
 
 
 def visible(text: str) -> str:

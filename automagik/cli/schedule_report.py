@@ -30,7 +30,7 @@ LIST = (
     Column("rule"),
     Column("flow_name", "Flow"),
     Column("next_run_at", "Next run", format=when),
-    Column("last_run_at", "Last run", format=_relative),
+    Column("last_run_at", "Last run", format=_relative, wide=True),
 )
 FOR_PIPES = (*LIST, Column("id"))
 

@@ -28,16 +28,16 @@ LIST = (
     state_column("state"),
     Column("flow_name", "Flow"),
     Column("schedule_name", "Schedule"),
-    Column("attempt"),
+    Column("attempt", wide=True),
     Column("created_at", "Created", format=_ago),
-    Column("ran_for", "Ran"),
-    Column("error_code", "Error"),
+    Column("ran_for", "Ran", wide=True),
+    Column("error_code", "Error", wide=True),
 )
 
 _ATTEMPTS = (
     Column("attempt"),
     Column("worker_name", "Worker"),
-    Column("started_at", "Started", format=when),
+    Column("started_at", "Started", format=when, wide=True),
     Column("took"),
     state_column("outcome"),
     Column("http_status", "HTTP"),

@@ -70,15 +70,23 @@ def test_a_person_is_asked_for_the_key_and_it_is_not_echoed(
 ) -> None:
     command = [sys.executable, "-m", "automagik", "sources", "add", "prod", server.url]
     terminal, other_end = pty.openpty()
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdin=other_end, stdout=subprocess.PIPE, stderr=other_end
-    ) as process:
-        os.close(other_end)
-        seen = os.read(terminal, 1000)
-        os.write(terminal, f"{CANARY}\n".encode())
-        assert process.stdout
-        printed = process.stdout.read()
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdin=other_end,
+        stdout=subprocess.PIPE,
+        stderr=other_end,
+        # Else the terminal of whoever runs the tests would be asked.
+        start_new_session=True,
+    )
+    os.close(other_end)
+    seen = b""
+    # What is typed before the prompt is complete would be dropped.
+    while not seen.endswith(b": "):
         seen += os.read(terminal, 1000)
+    os.write(terminal, f"{CANARY}\n".encode())
+    printed, _ = process.communicate(timeout=30)
+    seen += os.read(terminal, 1000)
     os.close(terminal)
 
     assert process.returncode == 0, seen

@@ -42,7 +42,9 @@ def test_five_hundred_schedules_for_a_minute(fleet: Fleet, desk: Desk) -> None:
     fleet.wait_for(
         "SELECT now() > :end AND min(next_run_at) > :end FROM schedules", end=end, seconds=120
     )
-    unfinished = "SELECT count(*) = 0 FROM tasks WHERE scheduled_for <= :end AND state <> 'completed'"
+    unfinished = (
+        "SELECT count(*) = 0 FROM tasks WHERE scheduled_for <= :end AND state <> 'completed'"
+    )
     fleet.wait_for(unfinished, end=end, seconds=90)
 
     fired = set(

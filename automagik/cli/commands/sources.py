@@ -29,7 +29,7 @@ _COLUMNS = [
     Column("has_api_key", "Key"),
     Column("max_parallel_runs", "Parallel"),
     Column("flows"),
-    Column("checked_at", "Checked"),
+    Column("checked_at", "Checked", wide=True),
 ]
 _ALL = [Column("id", "ID"), *_COLUMNS, Column("created_at"), Column("updated_at")]
 _CHECK = [

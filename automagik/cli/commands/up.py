@@ -31,10 +31,12 @@ def up(
 
     settings = context.settings()
     narrator = Narrator()
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT as well: a shell starts background jobs with it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     narrator.begin(settings.home)
     application = Application(
-        settings, flower=flower, tell=narrator.tell, meanwhile=introduce if demo else None
+        settings, flower=flower, tell=narrator.tell, beforehand=introduce if demo else None
     )
     with application:
         narrator.all_is_ready(demo=demo)

@@ -25,8 +25,7 @@ _LOOK_SECONDS = 0.2
 class Application:
     """Inside `with`, everything runs. What started last stops first, the servers at the end.
 
-    `meanwhile` is called when the database is there and worker and beat are on their way; what it
-    starts stops after them.
+    `beforehand` is called when the servers are there; what it starts stops after worker and beat.
     """
 
     settings: Settings
@@ -41,12 +40,12 @@ class Application:
         *,
         flower: bool,
         tell: Tell,
-        meanwhile: Callable[["Application"], None] | None = None,
+        beforehand: Callable[["Application"], None] | None = None,
     ) -> None:
         self.settings = settings
         self._flower = flower
         self._tell = tell
-        self._meanwhile = meanwhile
+        self._beforehand = beforehand
         self._stack = Stack(settings, tell=tell)
         self._exit = ExitStack()
 
@@ -65,7 +64,9 @@ class Application:
             self._migrate()
             self.database = Database(self.settings.require_database_url())
             exits.callback(self.database.dispose)
-            self._start_services(exits)
+            if self._beforehand is not None:
+                self._beforehand(self)
+            self._start_services()
             self._exit = exits.pop_all()
         return self
 
@@ -99,17 +100,15 @@ class Application:
         upgrade(self._stack.database_url)
         self._tell(Ready(name="schema", seconds=time.monotonic() - began))
 
-    def _start_services(self, exits: ExitStack) -> None:
+    def _start_services(self) -> None:
         worker = services.worker(self.settings, self.environment)
         beat = services.beat(self.settings, self.environment)
-        # Both take seconds to import; they do it side by side.
-        for child in (worker, beat):
-            exits.callback(child.stop)
-            child.start()
-        if self._meanwhile is not None:
-            self._meanwhile(self)
-        self.processes.start(worker, ready=services.worker_is_up(self.database, worker))
-        self.processes.start(beat, ready=services.beat_is_up(self.database, beat))
+        # Both take seconds to import; they do it side by side. Beat stops first: nothing new starts
+        # while the worker drains.
+        self.processes.launch(worker)
+        self.processes.launch(beat)
+        self.processes.await_ready(worker, ready=services.worker_is_up(self.database, worker))
+        self.processes.await_ready(beat, ready=services.beat_is_up(self.database, beat))
         if self._flower:
             self._start_flower()
 

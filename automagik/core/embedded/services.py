@@ -52,7 +52,7 @@ def flower(settings: Settings, environment: Mapping[str, str], *, port: int) -> 
 def demo(
     settings: Settings, environment: Mapping[str, str], *, port: int, key_file: Path
 ) -> ChildProcess:
-    arguments = ("-m", "automagik.demo", "--port", str(port), "--api-key-file", str(key_file))
+    arguments = ("-P", "-m", "automagik.demo", "--port", str(port), "--api-key-file", str(key_file))
     return ChildProcess(
         "demo",
         (sys.executable, *arguments),
@@ -91,7 +91,8 @@ def _found(database: Database, query: TextClause, child: ChildProcess) -> bool:
 
 
 def _celery(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "celery", "-A", "automagik", *arguments)
+    # -P: a file html.py where the user happens to be must not be taken for Python's own.
+    return (sys.executable, "-P", "-m", "celery", "-A", "automagik", *arguments)
 
 
 def _log(settings: Settings, name: str) -> Path:

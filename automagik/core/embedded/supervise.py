@@ -70,9 +70,24 @@ class ProcessGroup:
         Raises ChildDied when it ends first and EmbeddedError when it takes longer than `seconds`;
         either way it stays in the group, and `stop` sees to it.
         """
-        began = self.clock()
+        self.launch(child)
+        self.await_ready(child, ready=ready, seconds=seconds, url=url)
+
+    def launch(self, child: ChildProcess) -> None:
+        """Starts a child and does not wait: `await_ready` does, when others were started, too."""
         child.start()
         self.add(child)
+
+    def await_ready(
+        self,
+        child: ChildProcess,
+        *,
+        ready: Callable[[], bool] | None = None,
+        seconds: float = 60.0,
+        url: str | None = None,
+    ) -> None:
+        """Raises as `start` does."""
+        began = next(m.started_at for m in self._members if m.child is child)
         if ready:
             child.wait_until(ready, seconds=seconds)
         shown = without_password(url) if url else None

@@ -60,7 +60,11 @@ def _on_source(connection: Connection, reference: str) -> list[UUID]:
 
 
 def _by_prefix(connection: Connection, reference: str, source_id: UUID | None) -> UUID:
-    flow_id = find(connection, FlowRow, reference, noun="flow")
+    try:
+        flow_id = find(connection, FlowRow, reference, noun="flow")
+    except NotFound as error:
+        hint = error.hint or "Bring new flows in with: automagik flows sync"
+        raise NotFound(error.message, hint=hint) from error
     its_source = connection.scalar(select(FlowRow.source_id).where(FlowRow.id == flow_id))
     if source_id not in (None, its_source):
         raise NotFound(f"There is no flow {reference!r} on this source.")

@@ -15,6 +15,12 @@ def eventually(true: Callable[[], bool], *, seconds: float) -> bool:
     return True
 
 
+def survivors(processes: list[psutil.Process], *, seconds: float) -> list[psutil.Process]:
+    """Those that still live when all are dead or the time is over."""
+    eventually(lambda: not alive(processes), seconds=seconds)
+    return alive(processes)
+
+
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Without zombies, which only wait for whoever inherited them."""
     return [p for p in processes if p.is_running() and not _is_zombie(p)]

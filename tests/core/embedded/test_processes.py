@@ -15,7 +15,7 @@ from automagik.core.embedded.exceptions import ChildDied, EmbeddedError
 from automagik.core.embedded.facts import Died, Fact, Ready, Restarted, Stopped
 from automagik.core.embedded.processes import ChildProcess
 from automagik.core.embedded.supervise import ProcessGroup, RestartPolicy
-from tests.core.embedded.patience import alive, eventually
+from tests.core.embedded.patience import survivors
 
 STUBBORN = """
 import signal, sys, time
@@ -62,7 +62,7 @@ def test_stopping_takes_the_children_of_the_child_along(log: Path) -> None:
     child.wait_until(lambda: child.tail().isdigit(), seconds=10)
     grandchild = psutil.Process(int(child.tail()))
     child.stop()
-    assert eventually(lambda: not alive([grandchild]), seconds=5)
+    assert survivors([grandchild], seconds=5) == []
 
 
 def test_ctrl_c_while_stopping_moves_on_to_the_next_signal(log: Path) -> None:

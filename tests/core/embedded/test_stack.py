@@ -21,7 +21,7 @@ from automagik.core.embedded.lock import HomeLock, stack_is_running
 from automagik.core.embedded.stack import Stack
 from automagik.core.embedded.state import StateFile
 from automagik.core.exceptions import ConfigurationError
-from tests.core.embedded.patience import alive, eventually
+from tests.core.embedded.patience import alive, eventually, survivors
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 SLEEPER = ["sleep", "600"]
@@ -47,7 +47,7 @@ def test_a_killed_supervisor_leaves_nothing_running_and_the_next_finds_all_data(
         killed.write_rows()
         family = killed.family()
         killed.process.kill()
-        assert eventually(lambda: not alive(family), seconds=GONE_SECONDS)
+        assert survivors(family, seconds=GONE_SECONDS) == []
     with Supervisor(home, SLEEPER) as next_one:
         assert next_one.read_rows() == ("kept", "kept")
 
@@ -91,14 +91,14 @@ def test_the_processes_of_a_prefork_worker_die_with_the_supervisor(home: Path) -
         assert sum("celery" in " ".join(p.cmdline()) for p in killed.family()) == 3
         family = killed.family()
         killed.process.kill()
-        assert eventually(lambda: not alive(family), seconds=GONE_SECONDS)
+        assert survivors(family, seconds=GONE_SECONDS) == []
 
 
 def test_sigterm_stops_the_youngest_first_and_the_servers_last(home: Path) -> None:
     with Supervisor(home, SLEEPER) as supervisor:
         family = supervisor.family()
         facts = supervisor.terminate()
-        assert not alive(family)
+        assert alive(family) == []
     stopped = [fact["name"] for fact in facts if fact["fact"] == "Stopped"]
     assert stopped == ["child", "redis", "postgres"]
     assert supervisor.process.returncode == 0

@@ -1,0 +1,295 @@
+"""`automagik flows`: syncing, looking at, running and deleting."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from automagik.core.config import Settings
+from automagik.core.database.models import TaskRow
+from automagik.core.database.session import WAKE, Database
+from automagik.core.tasks.states import TaskState
+from automagik.demo.faults import Fault, answer
+from automagik.demo.server import DemoServer
+from tests.cli.command_line import Cli
+from tests.core.flows.synced import add_source, add_task, built_in, recorded
+from tests.core.tasks.rows import end, start
+
+MANY = recorded("many_io")["name"]
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    opened = Database(settings.require_database_url())
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def faults() -> dict[str, Fault]:
+    return {}
+
+
+@pytest.fixture
+def server(
+    database: Database, settings: Settings, faults: dict[str, Fault]
+) -> Iterator[DemoServer]:
+    """The source `demo`, with two flows that are ready and one with choices."""
+    there = [built_in("Echo"), built_in("Failing"), recorded("many_io")]
+    with DemoServer(flows=there, faults=faults) as running:
+        add_source(database, settings, running)
+        yield running
+
+
+@pytest.fixture
+def sourced(server: DemoServer, cli: Cli) -> Cli:
+    """The command line with the source `demo`."""
+    assert server.url
+    return cli
+
+
+@pytest.fixture
+def synced(sourced: Cli) -> Cli:
+    """The command line after a sync of all flows."""
+    assert sourced("flows", "sync").exit_code == 0
+    return sourced
+
+
+class TestSync:
+    def test_all_flows_are_synced_and_open_choices_named(self, sourced: Cli) -> None:
+        result = sourced("flows", "sync", "-o", "json")
+
+        assert result.exit_code == 0, result.stderr
+        assert {f["name"]: f["change"] for f in result.items} == {
+            "Echo": "added",
+            "Failing": "added",
+            MANY: "added",
+        }
+        assert "3 added" in result.stderr
+        assert f"{MANY} has" in result.stderr
+        assert "--input-component" in result.stderr
+        many = next(f for f in result.items if f["name"] == MANY)
+        assert [choice["role"] for choice in many["choices"]] == ["input", "output"]
+
+    def test_a_choice_is_made_by_options(self, synced: Cli) -> None:
+        shown = synced("flows", "show", MANY, "-o", "json").json
+        chosen = [c["id"] for c in shown["components"] if c["is_input"]][-1]
+        result = synced("flows", "sync", MANY, "--input-component", chosen, "-o", "json")
+
+        assert (result.exit_code, result.items[0]["input_component"]) == (0, chosen)
+
+    def test_a_choice_is_asked_of_a_person(
+        self, sourced: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("automagik.cli.person.is_there", lambda: True)
+        result = sourced("flows", "sync", MANY, "-o", "json", input="9\n2\n\n")
+
+        assert result.exit_code == 0, result.stderr
+        [flow] = result.items
+        assert flow["input_component"]
+        assert [choice["role"] for choice in flow["choices"]] == ["output"]
+
+    def test_one_flow_is_synced_by_name(self, sourced: Cli) -> None:
+        result = sourced("flows", "sync", "Echo")
+
+        assert result.lines[0][:3] == ["added", "Echo", "demo"]
+        assert len(sourced("flows", "list").lines) == 1
+
+    def test_names_and_all_exclude_each_other(self, sourced: Cli) -> None:
+        assert sourced("flows", "sync", "Echo", "--all").exit_code == 2
+        assert sourced("flows", "sync", "--all").exit_code == 0
+
+    def test_an_unknown_flow_is_answered_with_the_nearest(self, sourced: Cli) -> None:
+        result = sourced("flows", "sync", "Ecko")
+
+        assert result.exit_code == 3
+        assert "Did you mean 'Echo'?" in result.stderr
+
+    def test_one_flow_that_fails_stops_no_other_but_shows_in_the_exit_code(
+        self, sourced: Cli, faults: dict[str, Fault]
+    ) -> None:
+        faults[f"/api/v1/flows/{built_in('Echo')['id']}"] = answer(500, '{"detail": "broken"}')
+        result = sourced("flows", "sync")
+
+        assert result.exit_code == 5
+        assert [line[0] for line in result.lines] == ["failed", "added", "added"]
+        assert "broken" in result.stderr
+
+    def test_without_a_source_it_says_what_to_do(self, cli: Cli) -> None:
+        result = cli("flows", "sync")
+
+        assert result.exit_code == 3
+        assert "automagik sources add" in result.stderr
+
+    def test_the_source_of_the_environment_needs_no_command(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with DemoServer() as configured:
+            monkeypatch.setenv("LANGFLOW_API_URL", configured.url)
+            monkeypatch.setenv("LANGFLOW_API_KEY", configured.api_key)
+            result = cli("flows", "sync", "-o", "json")
+
+        assert {flow["source_name"] for flow in result.items} == {"default"}
+
+
+class TestLook:
+    def test_list_shows_what_is_ready(self, synced: Cli) -> None:
+        listed = {f["name"]: f for f in synced("flow", "list", "-o", "json").items}
+
+        assert listed["Echo"]["status"] == "ready"
+        assert listed[MANY]["status"] == "choice needed"
+        assert listed["Echo"]["schedules"] == 0
+        assert synced("flows", "list", "--source", "demo", "-o", "name").lines[0] == ["Echo"]
+
+    def test_a_flow_that_went_away_stays_in_the_list(self, synced: Cli, server: DemoServer) -> None:
+        server._world.flows.pop(0)
+        result = synced("flows", "sync")
+
+        assert "1 gone" in result.stderr
+        status = {f["name"]: f["status"] for f in synced("flows", "list", "-o", "json").items}
+        assert status["Echo"] == "gone"
+
+    def test_show_names_components_parameters_and_problems(self, synced: Cli) -> None:
+        shown = synced("flows", "show", "Failing", "-o", "json").json
+        fail = next(c for c in shown["components"] if c["type"] == "FailComponent")
+        table = synced("flows", "show", "Failing", "-o", "table").stdout
+
+        assert {"kind", "message"} <= {p["name"] for p in fail["parameters"]}
+        assert shown["problems"] == []
+        assert "FailComponent-fail.kind" in table
+        assert "✓ input" in table
+
+    def test_an_unknown_flow_is_not_found(self, synced: Cli) -> None:
+        assert synced("flows", "show", "Nobody").exit_code == 3
+
+
+class TestRun:
+    def test_a_run_is_a_task_and_its_id_is_printed(self, synced: Cli, database: Database) -> None:
+        result = synced("flows", "run", "Echo", "--input", "hello", "--priority", "3")
+        [task_id] = result.stdout.split()
+        task = _task(database, UUID(task_id))
+
+        assert f"automagik tasks watch {task_id}" in result.stderr
+        assert (task.input_value, task.state, task.state_actor) == ("hello", "pending", "cli")
+        assert (task.priority, task.max_retries) == (3, 3)
+
+    def test_input_comes_from_a_file_or_stdin_and_json_says_more(
+        self, synced: Cli, database: Database, tmp_path: Path
+    ) -> None:
+        (tmp_path / "in.json").write_text('{"input": "from file", "session_id": "s1"}')
+        first = synced("flows", "run", "Echo", "--input", f"@{tmp_path / 'in.json'}")
+        second = synced("flows", "run", "Echo", "--input", "-", "--session", "s2", input="piped")
+        ran = [_task(database, UUID(r.stdout.strip())) for r in (first, second)]
+
+        assert [(t.input_value, t.session_id) for t in ran] == [
+            ("from file", "s1"),
+            ("piped", "s2"),
+        ]
+
+    def test_limits_and_tweaks_are_taken_over(self, synced: Cli, database: Database) -> None:
+        result = synced(
+            *("flows", "run", "Failing", "--tweak", "Fail.kind=KeyError"),
+            *("--max-retries", "0", "--timeout", "1m30s", "-o", "json"),
+        )
+        task = _task(database, UUID(result.json["id"]))
+
+        assert task.tweaks == {"FailComponent-fail": {"kind": "KeyError"}}
+        assert (task.max_attempts, task.timeout_seconds) == (1, 90)
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("Failing", "--tweak", "Fail.nothing=1"),
+            ("Failing", "--tweak", "nonsense"),
+            ("Echo", "--input", '{"broken'),
+            (MANY, "--input", "hello"),
+        ],
+    )
+    def test_what_cannot_run_starts_nothing(self, words: tuple[str, ...], synced: Cli) -> None:
+        assert synced("flows", "run", *words).exit_code == 2
+        assert synced("tasks", "list", "-o", "json").items == []
+
+    def test_wait_prints_the_output_alone(self, synced: Cli, database: Database) -> None:
+        with worker(database, lambda task_id: end(database, task_id, output="it says\nhello")):
+            result = synced("flows", "run", "Echo", "--wait")
+
+        assert (result.exit_code, result.stdout) == (0, "it says\nhello")
+
+    def test_wait_prints_the_whole_task_as_json(self, synced: Cli, database: Database) -> None:
+        with worker(database, lambda task_id: end(database, task_id, output="hello")):
+            result = synced("flows", "run", "Echo", "--wait", "-o", "json")
+
+        assert (result.json["state"], result.json["output_text"]) == ("completed", "hello")
+
+    def test_wait_fails_when_the_run_fails(self, synced: Cli, database: Database) -> None:
+        failed = TaskState.FAILED
+        with worker(database, lambda task_id: end(database, task_id, failed, error="no such city")):
+            result = synced("flows", "run", "Echo", "--wait")
+
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "no such city" in result.stderr
+
+    def test_wait_gives_up_and_the_run_goes_on(self, synced: Cli) -> None:
+        result = synced("flows", "run", "Echo", "--wait", "--wait-timeout", "0.3s")
+        [task] = synced("tasks", "list", "-o", "json").items
+
+        assert result.exit_code == 8
+        assert f"automagik tasks watch {task['id']}" in result.stderr
+        assert task["state"] == "pending"
+
+
+class TestDelete:
+    def test_it_must_be_confirmed(self, synced: Cli) -> None:
+        assert synced("flows", "delete", "Echo").exit_code == 2
+        assert synced("flows", "show", "Echo").exit_code == 0
+
+    def test_it_says_what_goes_along(self, synced: Cli) -> None:
+        synced("flows", "run", "Echo")
+        result = synced("flows", "delete", "Echo", "--yes")
+
+        assert result.exit_code == 0
+        assert "0 schedules, 1 task and 0 log lines" in result.stderr
+        assert synced("flows", "show", "Echo").exit_code == 3
+
+    def test_it_is_refused_under_a_running_task(
+        self, synced: Cli, database: Database, settings: Settings
+    ) -> None:
+        from automagik.core.flows.manager import FlowManager
+
+        echo = FlowManager(database, settings).get("Echo")
+        add_task(database, echo, state=TaskState.RUNNING)
+
+        assert synced("flows", "delete", "Echo", "--yes").exit_code == 6
+
+
+@contextmanager
+def worker(database: Database, finish: Callable[[UUID], None]) -> Iterator[None]:
+    """Ends the next task that is created as a worker would."""
+    listener = database.listen(WAKE)
+
+    def work() -> None:
+        assert listener.wait(timedelta(seconds=30))
+        with database.transaction() as connection:
+            task_id = connection.scalars(select(TaskRow.id)).one()
+        start(database, task_id)
+        finish(task_id)
+
+    thread = Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+        listener.close()
+
+
+def _task(database: Database, task_id: UUID) -> Any:
+    columns = TaskRow.__table__.columns
+    with database.transaction() as connection:
+        return connection.execute(select(*columns).where(TaskRow.id == task_id)).one()

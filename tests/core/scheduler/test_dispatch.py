@@ -1,0 +1,308 @@
+"""Due tasks go to a real ready-queue: in order, within limits, and never lost."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+import redis
+from sqlalchemy import func, text
+
+from automagik.core.database.models import TaskRow, WorkerRow
+from automagik.core.database.session import Database
+from automagik.core.exceptions import RedisUnreachable
+from automagik.core.flows.values import Flow
+from automagik.core.scheduler.dispatch import (
+    Delivery,
+    ReadyQueue,
+    dispatch,
+    ready_queue_target,
+    reconcile,
+)
+from automagik.core.tasks.claim import claim
+from automagik.core.tasks.states import TaskState
+from tests.core.records import (
+    LEASE,
+    Undone,
+    add_task,
+    add_worker,
+    claimed,
+    limit_source,
+    put,
+    rows,
+    task,
+)
+from tests.core.tasks.rows import add_flow, add_schedule
+from tests.workers.queues import NAME, delivered, messages
+from workers.ready_queue import CeleryReadyQueue
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+UNDER_WAY = "SELECT count(*) FROM tasks WHERE state = 'queued'"
+TAKE_ALL = """
+UPDATE tasks SET state = 'paused'
+WHERE id IN (SELECT id FROM tasks WHERE state = 'queued' FOR UPDATE SKIP LOCKED) RETURNING id
+"""
+
+
+def send(database: Database, queue: ReadyQueue, target: int = 300) -> int:
+    with database.transaction() as connection:
+        return dispatch(connection, queue, target=target, actor="beat@here")
+
+
+def send_lost(database: Database, queue: ReadyQueue, overdue: timedelta = MINUTE) -> int:
+    with database.transaction() as connection:
+        return reconcile(connection, queue, overdue=overdue)
+
+
+def states(database: Database) -> set[str]:
+    return set(rows(database, "SELECT DISTINCT state FROM tasks"))
+
+
+class Unreliable:
+    """A Redis that goes away between the count and the publish."""
+
+    def publish(self, deliveries: Sequence[Delivery]) -> None:
+        raise RedisUnreachable
+
+    def __len__(self) -> int:
+        return 0
+
+    def task_ids(self) -> set[UUID]:
+        return set()
+
+
+class TestOrder:
+    def test_priority_comes_first_then_age_over_all_sources(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    ) -> None:
+        other = add_flow(database, "other")
+        young = add_task(database, flow, run_at=func.now() - MINUTE)
+        old = add_task(database, other, run_at=func.now() - HOUR)
+        urgent = add_task(database, flow, priority=9)
+        idle = add_task(database, other, priority=-1, run_at=func.now() - 2 * HOUR)
+
+        assert send(database, queue) == 4
+
+        assert delivered(redis_url) == [urgent, old, young, idle]
+
+    def test_a_sent_task_is_queued_and_its_delivery_names_flow_and_schedule(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    ) -> None:
+        task_id = add_task(database, flow, schedule_id=add_schedule(database, flow, "nightly"))
+
+        send(database, queue)
+
+        sent = task(database, task_id)
+        assert (sent["state"], sent["state_actor"]) == ("queued", "beat@here")
+        assert sent["queued_at"] is not None
+        [message] = messages(redis_url)
+        assert message["headers"]["argsrepr"] == f"flow={flow.name}"
+        assert message["headers"]["kwargsrepr"] == "schedule=nightly"
+
+    def test_a_retry_goes_out_when_it_is_due_and_nothing_goes_out_before(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    ) -> None:
+        due = add_task(database, flow, state=TaskState.WAITING, attempt=1)
+        add_task(database, flow, state=TaskState.WAITING, run_at=func.now() + HOUR)
+        add_task(database, flow, run_at=func.now() + HOUR)
+
+        assert send(database, queue) == 1
+        assert delivered(redis_url) == [due]
+
+    @pytest.mark.parametrize(
+        "state", [s for s in TaskState if s not in (TaskState.PENDING, TaskState.WAITING)]
+    )
+    def test_only_pending_and_waiting_tasks_go_out(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue, state: TaskState
+    ) -> None:
+        add_task(database, flow, state=state)
+
+        assert send(database, queue) == 0
+
+
+class TestLimits:
+    def test_the_ready_queue_is_filled_up_to_its_target(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    ) -> None:
+        limit_source(database, flow, 100)
+        for _ in range(8):
+            add_task(database, flow)
+
+        assert send(database, queue, target=5) == 5
+        assert send(database, queue, target=5) == 0
+        with closing(redis.Redis.from_url(redis_url)) as client:
+            client.rpop(NAME)
+        assert send(database, queue, target=5) == 1
+
+    def test_queued_and_running_tasks_count_for_the_limit_of_their_source(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+    ) -> None:
+        limit_source(database, flow, 3)
+        add_task(database, flow, state=TaskState.QUEUED)
+        add_task(database, flow, state=TaskState.RUNNING)
+        waiting = [add_task(database, flow) for _ in range(4)]
+        free = add_task(database, add_flow(database, "other"))
+
+        assert send(database, queue) == 2
+        assert send(database, queue) == 0
+
+        assert task(database, free)["state"] == "queued"
+        assert [task(database, each)["state"] for each in waiting].count("queued") == 1
+
+    def test_a_source_over_its_limit_sends_nothing(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+    ) -> None:
+        limit_source(database, flow, 1)
+        for _ in range(3):
+            add_task(database, flow, state=TaskState.QUEUED)
+        add_task(database, flow)
+
+        assert send(database, queue) == 0
+
+    def test_the_limit_holds_while_four_beats_send_at_once(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    ) -> None:
+        limit_source(database, flow, 5)
+        task_ids = {add_task(database, flow) for _ in range(300)}
+
+        def beat(_: int) -> int:
+            """Sends and lets workers take all; the most that was under way at once."""
+            most = 0
+            while rows(database, "SELECT 1 FROM tasks WHERE state = 'pending' LIMIT 1"):
+                send(database, queue)
+                most = max(most, *rows(database, UNDER_WAY))
+                rows(database, TAKE_ALL)
+            return most
+
+        with ThreadPoolExecutor(4) as beats:
+            most = max(beats.map(beat, range(4)))
+
+        assert most == 5
+        assert sorted(delivered(redis_url)) == sorted(task_ids)
+
+    def test_tasks_are_created_while_a_beat_sends(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+    ) -> None:
+        """The lock that keeps the limit does not keep anybody from inserting."""
+        add_task(database, flow)
+        with database.transaction() as connection:
+            dispatch(connection, queue, target=300, actor="beat")
+            with database.transaction() as other:
+                other.execute(text("SET LOCAL lock_timeout = '2s'"))
+                other.execute(
+                    text(
+                        "INSERT INTO tasks (id, flow_id, flow_version_id, source_id, max_retries,"
+                        " max_attempts, timeout_seconds) SELECT gen_random_uuid(), flow_id,"
+                        " flow_version_id, source_id, 0, 1, 1 FROM tasks"
+                    )
+                )
+
+        assert rows(database, "SELECT state FROM tasks ORDER BY state") == ["pending", "queued"]
+
+    def test_two_deliveries_per_slot_of_the_live_workers_wait_and_never_too_few(
+        self, database: Database
+    ) -> None:
+        def target(least: int) -> int:
+            with database.transaction() as connection:
+                return ready_queue_target(connection, least=least, silence=MINUTE)
+
+        assert target(30) == 30
+        add_worker(database, "one", slots=40)
+        add_worker(database, "two", slots=10)
+        silent = add_worker(database, "silent", slots=1000)
+        put(database, WorkerRow, silent.id, heartbeat_at=func.now() - HOUR)
+        draining = add_worker(database, "draining", slots=1000)
+        put(database, WorkerRow, draining.id, status="draining")
+
+        assert target(30) == 100
+        assert target(500) == 500
+
+
+class TestTrouble:
+    def test_a_publish_that_fails_leaves_the_task_pending(
+        self, database: Database, flow: Flow
+    ) -> None:
+        task_id = add_task(database, flow)
+
+        with pytest.raises(RedisUnreachable):
+            send(database, Unreliable())
+
+        assert task(database, task_id)["state"] == "pending"
+        assert task(database, task_id)["queued_at"] is None
+
+    def test_a_crash_after_the_publish_sends_again_and_one_delivery_wins(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    ) -> None:
+        task_id = add_task(database, flow)
+        with pytest.raises(Undone), database.transaction() as connection:
+            dispatch(connection, queue, target=300, actor="beat")
+            raise Undone
+        assert task(database, task_id)["state"] == "pending"
+
+        assert send(database, queue) == 1
+
+        assert delivered(redis_url) == [task_id, task_id]
+        worker = add_worker(database)
+        takes = []
+        for each in delivered(redis_url):
+            with database.transaction() as connection:
+                takes.append(claim(connection, each, worker=worker, lease=LEASE))
+        assert [each is not None for each in takes] == [True, False]
+
+    def test_a_worker_that_is_faster_than_the_commit_waits_for_it(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+    ) -> None:
+        task_id = add_task(database, flow)
+        with ThreadPoolExecutor(1) as worker:
+            with database.transaction() as connection:
+                dispatch(connection, queue, target=300, actor="beat")
+                taking = worker.submit(claimed, database, task_id)
+            taken = taking.result(timeout=10)
+
+        assert (taken.task_id, taken.attempt) == (task_id, 1)
+        ways = rows(database, "SELECT to_state FROM task_events ORDER BY id")
+        assert ways == ["pending", "queued", "running"]
+
+
+class TestReconcile:
+    def test_only_what_is_overdue_and_not_in_redis_goes_out_again(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    ) -> None:
+        waits = add_task(database, flow)
+        send(database, queue)
+        put(database, TaskRow, waits, queued_at=func.now() - HOUR)
+        lost = add_task(database, flow, state=TaskState.QUEUED, queued_at=func.now() - HOUR)
+        add_task(database, flow, state=TaskState.QUEUED)
+        add_task(database, flow, state=TaskState.RUNNING, queued_at=func.now() - HOUR)
+
+        assert send_lost(database, queue) == 1
+        assert send_lost(database, queue) == 0
+
+        assert delivered(redis_url) == [waits, lost]
+
+    def test_a_flushed_redis_gets_everything_back(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    ) -> None:
+        task_ids = {add_task(database, flow) for _ in range(8)}
+        send(database, queue)
+        with closing(redis.Redis.from_url(redis_url)) as client:
+            client.flushall()
+
+        assert send_lost(database, queue, overdue=timedelta()) == 8
+
+        assert set(delivered(redis_url)) == task_ids
+        assert states(database) == {"queued"}
+
+    def test_a_publish_that_fails_is_tried_again(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+    ) -> None:
+        add_task(database, flow, state=TaskState.QUEUED, queued_at=func.now() - HOUR)
+
+        with pytest.raises(RedisUnreachable):
+            send_lost(database, Unreliable())
+
+        assert send_lost(database, queue) == 1

@@ -1,0 +1,202 @@
+"""One tick of a beat, on real servers."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func
+
+from automagik.core.config import Settings
+from automagik.core.database.models import TaskRow
+from automagik.core.database.session import Database
+from automagik.core.embedded.redis_server import EmbeddedRedis
+from automagik.core.flows.flow_input import FlowInput
+from automagik.core.flows.values import Flow
+from automagik.core.scheduler import ticker as ticker_module
+from automagik.core.scheduler.dispatch import ReadyQueue
+from automagik.core.scheduler.manager import SchedulerManager
+from automagik.core.scheduler.ticker import Ticker
+from automagik.core.scheduler.values import CadenceText
+from automagik.core.tasks.manager import TaskManager
+from tests.core.embedded.patience import eventually
+from tests.core.records import (
+    add_schedules,
+    add_task,
+    claimed,
+    put,
+    rows,
+    task,
+    terminate_connections,
+)
+from tests.workers.queues import delivered, queue_in
+from workers.ready_queue import CeleryReadyQueue
+
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an error the next tick comes soon."""
+    monkeypatch.setattr(ticker_module, "ERROR_WAIT", timedelta(milliseconds=10))
+
+
+@contextmanager
+def beating(
+    database: Database, settings: Settings, queue: ReadyQueue, **changes: Any
+) -> Iterator[Ticker]:
+    """A ticker that does not wait long, unless the changed settings say so."""
+    changed = settings.model_copy(update={"beat_max_wait_seconds": 0.01} | changes)
+    ticker = Ticker(database=database, settings=changed, queue=queue, host="here", pid=1)
+    yield ticker
+    ticker.close()
+
+
+def test_a_due_schedule_is_in_the_ready_queue_after_one_tick(
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+) -> None:
+    add_schedules(database, flow)
+
+    with beating(database, settings, queue) as ticker:
+        ticker.tick()
+
+    [(task_id, state, actor)] = rows(database, "SELECT id, state, state_actor FROM tasks")
+    assert (state, actor) == ("queued", "beat@here")
+    assert delivered(redis_url) == [task_id]
+
+
+def test_a_tick_takes_more_schedules_than_a_batch(
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue
+) -> None:
+    add_schedules(database, flow, ticker_module.BATCH + 1)
+
+    with beating(database, settings, queue) as ticker:
+        ticker.tick()
+
+    assert rows(database, "SELECT count(*) FROM tasks") == [ticker_module.BATCH + 1]
+
+
+def test_a_new_task_wakes_a_beat_that_waits(
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+) -> None:
+    with (
+        beating(database, settings, queue, beat_max_wait_seconds=60) as ticker,
+        ThreadPoolExecutor(1) as beat,
+    ):
+        waiting = beat.submit(ticker.tick)
+        assert eventually(lambda: bool(rows(database, "SELECT id FROM beats")), seconds=5)
+        created = TaskManager(database, settings).create(flow, FlowInput(), actor="cli")
+        waiting.result(timeout=5)
+        following = beat.submit(ticker.tick)
+        assert eventually(lambda: delivered(redis_url) == [created.id], seconds=5)
+        TaskManager(database, settings).create(flow, FlowInput(), actor="cli")
+        following.result(timeout=5)
+
+
+def test_a_schedule_that_is_created_wakes_a_beat_and_is_waited_for(
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+) -> None:
+    """The next due instant ends the wait by itself."""
+    with (
+        beating(database, settings, queue, beat_max_wait_seconds=60) as ticker,
+        ThreadPoolExecutor(1) as beat,
+    ):
+        waiting = beat.submit(ticker.tick)
+        assert eventually(lambda: bool(rows(database, "SELECT id FROM beats")), seconds=5)
+        rule = CadenceText(type="interval", expr="1s")
+        SchedulerManager(database, settings).create(flow, rule, run_input=FlowInput())
+        waiting.result(timeout=5)
+        beat.submit(ticker.tick).result(timeout=5)
+        put_off = beat.submit(ticker.tick)
+        assert eventually(lambda: len(delivered(redis_url)) == 1, seconds=5)
+        put_off.result(timeout=5)
+
+
+def test_without_redis_due_runs_are_recorded_and_go_out_when_it_is_back(
+    database: Database, settings: Settings, flow: Flow, embedded_home: Path
+) -> None:
+    add_schedules(database, flow)
+    lost = add_task(database, flow)
+    claimed(database, lost, lease=-SECOND)
+    server = EmbeddedRedis(embedded_home)
+    url = server.start()
+    server.stop()
+    try:
+        with queue_in(url) as queue, beating(database, settings, queue, lease_seconds=1e-6) as ticker:
+            ticker.tick()
+            assert rows(database, "SELECT state FROM tasks ORDER BY state") == [
+                "pending",
+                "waiting",
+            ], "what needs no Redis goes on: firing, reaping"
+            assert rows(database, "SELECT count(*) FROM beats") == [1]
+
+            server.start()
+            ticker.tick()
+            assert rows(database, "SELECT DISTINCT state FROM tasks") == ["queued"]
+            assert set(delivered(url)) == set(rows(database, "SELECT id FROM tasks"))
+    finally:
+        server.stop()
+
+
+def test_a_beat_whose_connections_broke_goes_on(
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+) -> None:
+    with beating(database, settings, queue) as ticker:
+        ticker.tick()
+        terminate_connections(database)
+        task_id = add_task_with_another(database, flow)
+        ticker.tick()
+        ticker.tick()
+
+    assert delivered(redis_url) == [task_id]
+
+
+def test_chores_take_back_lost_runs_and_lost_deliveries_and_prune(
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+) -> None:
+    lost_run, lost_delivery, old = (add_task(database, flow) for _ in range(3))
+    claimed(database, lost_run, lease=-SECOND)
+    put(database, TaskRow, lost_delivery, state="queued", queued_at=func.now() - DAY)
+    put(database, TaskRow, old, state="cancelled", finished_at=func.now() - 2 * DAY)
+
+    with beating(database, settings, queue, lease_seconds=1e-6, retention_days=1) as ticker:
+        ticker.tick()
+
+    assert set(rows(database, "SELECT id FROM tasks")) == {lost_run, lost_delivery}
+    assert delivered(redis_url) == [lost_run, lost_delivery]
+    assert task(database, lost_run)["attempt"] == 1
+
+
+def test_a_beat_is_known_while_it_ticks_and_says_goodbye(
+    database: Database, settings: Settings, queue: CeleryReadyQueue
+) -> None:
+    with beating(database, settings, queue) as ticker:
+        ticker.tick()
+        assert rows(database, "SELECT hostname, pid, stopped_at FROM beats") == [("here", 1, None)]
+
+    assert rows(database, "SELECT stopped_at IS NOT NULL FROM beats") == [True]
+
+
+def test_a_beat_that_stops_leaves_no_connection_behind(
+    database: Database, settings: Settings, queue: CeleryReadyQueue
+) -> None:
+    with beating(database, settings, queue) as ticker:
+        ticker.tick()
+    database.dispose()
+
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    assert eventually(lambda: rows(database, others) == [1], seconds=5)
+
+
+def add_task_with_another(database: Database, flow: Flow) -> Any:
+    """The pool of this database does not notice by this that its connections are gone."""
+    database_url = database.engine.url.render_as_string(hide_password=False)
+    other = Database(database_url)
+    try:
+        return add_task(other, flow)
+    finally:
+        other.dispose()
