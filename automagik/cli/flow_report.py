@@ -98,7 +98,7 @@ def synced(printer: Printer, report: SyncReport) -> None:
         [_synced_item(flow) for flow in report.flows], _SYNCED, empty="There are no flows there."
     )
     for flow in report.flows:
-        for text in _remarks(flow):
+        for text in _remarks(flow, is_only=len(report.flows) == 1):
             printer.say(visible(text))
     for failure in report.failures:
         printer.error(failure.error)
@@ -173,8 +173,10 @@ def _synced_item(flow: SyncedFlow) -> dict[str, Any]:
     }
 
 
-def _remarks(flow: SyncedFlow) -> list[str]:
-    remarks = [f"! {flow.name}: {warning}" for warning in flow.warnings]
+def _remarks(flow: SyncedFlow, *, is_only: bool) -> list[str]:
+    """Among others, a flow that did not change repeats no warning; `flows show` does."""
+    is_news = is_only or flow.change is not Change.UNCHANGED
+    remarks = [f"! {flow.name}: {warning}" for warning in flow.warnings if is_news]
     for choice in flow.choices:
         many = len(choice.candidates)
         remarks += [f"! {flow.name} has {many} {choice.role}s.", f"  {choice.hint}"]

@@ -15,7 +15,6 @@ from typing import Any, Self
 from celery import __version__ as celery_version
 from pytest_celery import (
     CeleryTestContainer,
-    CeleryTestSetup,
     CeleryTestWorker,
     CeleryWorkerContainer,
     RedisContainer,
@@ -59,7 +58,7 @@ class ProcessAsContainer:
         if named in (None, signal.SIGKILL):
             self.child.wait()
 
-    def restart(self, timeout: float) -> None:
+    def restart(self, **_: float) -> None:
         self.child.stop()
         self.child.start()
 
@@ -144,10 +143,3 @@ class WorkerNode(CeleryTestWorker):  # type: ignore[misc]
 
     def hostname(self) -> str:
         return f"{self.name()}@{socket.gethostname()}"
-
-
-class LocalSetup(CeleryTestSetup):  # type: ignore[misc]
-    """Leaves no connection of the test's own application open."""
-
-    def teardown(self) -> None:
-        self.app.close()

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import kombu.pools
 import pytest
-from celery import Celery
+from celery import Celery, current_app
 from pytest_celery import CeleryBrokerCluster, CeleryTestSetup, CeleryWorkerCluster, RedisTestBroker
 
 from automagik.core.config import Settings
 from automagik.demo.server import DemoServer
-from tests.system.clusters import LocalRedis, LocalSetup, LocalWorker, WorkerNode
+from tests.system.clusters import LocalRedis, LocalWorker, WorkerNode
 from tests.system.conftest import Desk
 from tests.system.fleet import Fleet
 from tests.system.history import violations
@@ -72,18 +72,26 @@ def celery_worker_cluster(
 
 
 @pytest.fixture
-def celery_setup_cls() -> type[LocalSetup]:
-    return LocalSetup
+def celery_setup_app(
+    celery_setup_cls: type[CeleryTestSetup],
+    celery_setup_config: Mapping[str, str],
+    celery_setup_name: str,
+) -> Iterator[Celery]:
+    """As the plugin makes it; but afterwards Celery is as it was before."""
+    before = current_app._get_current_object()
+    how = {"celery_setup_config": celery_setup_config, "celery_setup_app_name": celery_setup_name}
+    with celery_setup_cls.create_setup_app(**how) as app:
+        yield app
+    before.set_current()
+    kombu.pools.reset()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture
-def cluster(celery_setup: CeleryTestSetup, fleet: Fleet) -> Iterator[CeleryTestSetup]:
+def cluster(celery_setup: CeleryTestSetup, fleet: Fleet) -> CeleryTestSetup:
     """Two workers, their broker and a beat, all of them ready."""
     fleet.beat(REDIS_URL=celery_setup.broker.config()["url"])
     assert celery_setup.ready(docker=True)
-    yield celery_setup
-    # Nothing that is pooled in this process may outlive its broker.
-    kombu.pools.reset()
+    return celery_setup
 
 
 def test_a_schedule_runs_through_the_cluster(

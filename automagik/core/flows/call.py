@@ -77,7 +77,8 @@ class Answer:
 
     @property
     def content_type(self) -> str:
-        return self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        said = _hidden(self._response.headers.get("content-type", ""), self._call.api_key)
+        return said.partition(";")[0].strip().lower()
 
     def json(self) -> Any:
         """Raises MalformedAnswer for anything but JSON, such as the page of a wrong URL."""
@@ -182,8 +183,7 @@ def _refusal(response: requests.Response, answer: Answer, *, call: Call) -> Remo
         body += chunk
         if len(body) > MAX_REFUSAL_BYTES:
             break
-    key = call.api_key.get_secret_value() or MASK
-    headers = {name.lower(): text.replace(key, MASK) for name, text in response.headers.items()}
+    headers = {n.lower(): _hidden(text, call.api_key) for n, text in response.headers.items()}
     status = response.status_code
     return classify(status, headers, body=body, is_run=call.is_run, now=datetime.now(UTC))
 
@@ -210,7 +210,8 @@ def _translated(call: Call, *, limits: Limits, handle: RunHandle) -> Iterator[No
         yield
     except NETWORK_ERRORS as error:
         _refuse_if_aborted(handle, limits)
-        raise _network_error(error, call, limits=limits) from error
+        # Without the cause: it quotes what was not HTTP, which may be the key sent back.
+        raise _network_error(error, call, limits=limits) from None
 
 
 def _refuse_if_aborted(handle: RunHandle, limits: Limits) -> None:
@@ -235,7 +236,13 @@ def _network_error(error: Exception, call: Call, *, limits: Limits) -> RemoteErr
                 return SourceTimeout(f"{origin} stopped answering.")
             case DecodeError():
                 return MalformedAnswer(f"{origin} sends a body that cannot be decompressed.")
-    return SourceUnreachable(f"{origin} cannot be reached: {_reason(causes[-1])}.")
+    reason = _hidden(_reason(causes[-1]), call.api_key)
+    return SourceUnreachable(f"{origin} cannot be reached: {reason}.")
+
+
+def _hidden(text: str, api_key: SecretStr) -> str:
+    """What the other side says, with the API key masked."""
+    return text.replace(api_key.get_secret_value() or MASK, MASK)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

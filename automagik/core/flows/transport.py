@@ -5,6 +5,7 @@ a second holds a thread for ever. Here every connection leaves its socket with t
 RunHandle. LangFlow stops a streamed run when its connection closes.
 """
 
+import logging
 import os
 import ssl
 import time
@@ -38,6 +39,9 @@ from urllib3.util.wait import wait_for_write
 from automagik.core.flows.run_handle import RunHandle
 
 POLL_SECONDS = 0.1
+
+# Its only warning quotes headers that it could not read, which may be the API key sent back.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 def open_session(handle: RunHandle) -> requests.Session:

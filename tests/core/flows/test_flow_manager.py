@@ -1,6 +1,5 @@
 """FlowManager: which flow is meant, what may run, and what goes when a flow is deleted."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -27,13 +26,6 @@ from automagik.core.flows.sync import FlowSync
 from automagik.core.tasks.states import TaskState
 from automagik.demo.server import DemoServer
 from tests.core.flows.synced import add_schedule, add_source, add_task, built_in, recorded
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    opened = Database(settings.require_database_url())
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture

@@ -31,13 +31,6 @@ WRONG = SecretStr("sk-wrong")
 
 
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    opened = Database(settings.require_database_url())
-    yield opened
-    opened.dispose()
-
-
-@pytest.fixture
 def server() -> Iterator[DemoServer]:
     with DemoServer(api_key=CANARY) as running:
         yield running

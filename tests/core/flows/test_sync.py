@@ -1,7 +1,6 @@
 """FlowSync: what is stored of flows, what a sync says about them, and that no history is lost."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,67 +10,19 @@ from sqlalchemy import func, select
 from automagik.core.config import Settings
 from automagik.core.database.models import FlowComponentRow, FlowRow, FlowVersionRow
 from automagik.core.database.session import Database
-from automagik.core.exceptions import Ambiguous, InvalidInput, NotFound
+from automagik.core.exceptions import Ambiguous, NotFound
 from automagik.core.flows.exceptions import (
-    ComponentChoiceNeeded,
     RemoteError,
     SourceUnreachable,
 )
 from automagik.core.flows.manager import FlowManager
 from automagik.core.flows.sync import FlowSync
-from automagik.core.flows.sync_report import Change, Choice, SyncReport
+from automagik.core.flows.sync_report import Change, SyncReport
 from automagik.demo.faults import Fault, answer
 from automagik.demo.server import DemoServer
 from tests.core.flows.synced import add_source, add_task, built_in, node, recorded
 
 ECHO = built_in("Echo")
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    opened = Database(settings.require_database_url())
-    yield opened
-    opened.dispose()
-
-
-@pytest.fixture
-def first_flows() -> list[dict[str, Any]]:
-    """What the server has at the beginning."""
-    return [built_in("Echo"), built_in("Failing")]
-
-
-@pytest.fixture
-def faults() -> dict[str, Fault]:
-    return {}
-
-
-@pytest.fixture
-def server(
-    first_flows: list[dict[str, Any]],
-    faults: dict[str, Fault],
-    database: Database,
-    settings: Settings,
-) -> Iterator[DemoServer]:
-    """A server that is the source `demo`."""
-    with DemoServer(flows=first_flows, faults=faults) as running:
-        add_source(database, settings, running)
-        yield running
-
-
-@pytest.fixture
-def remote_flows(server: DemoServer) -> list[dict[str, Any]]:
-    """The flows on the server, to be changed as a user of LangFlow does."""
-    return server._world.flows
-
-
-@pytest.fixture
-def sync(server: DemoServer, database: Database, settings: Settings) -> FlowSync:
-    return FlowSync(database, settings)
-
-
-@pytest.fixture
-def flows(database: Database, settings: Settings) -> FlowManager:
-    return FlowManager(database, settings)
 
 
 def changes(report: SyncReport) -> dict[str, str]:
@@ -269,78 +220,6 @@ def test_without_a_source_there_is_nothing_to_sync(database: Database, settings:
     with pytest.raises(NotFound, match="no source") as caught:
         FlowSync(database, settings).sync()
     assert "automagik sources add" in str(caught.value.hint)
-
-
-class TestChoices:
-    """A flow with several inputs and outputs."""
-
-    @pytest.fixture
-    def first_flows(self) -> list[dict[str, Any]]:
-        return [recorded("many_io")]
-
-    def test_are_left_open_and_reported_when_nobody_can_be_asked(
-        self, sync: FlowSync, flows: FlowManager
-    ) -> None:
-        [flow] = sync.sync().flows
-
-        assert (flow.change, flow.input_component) == (Change.ADDED, None)
-        assert [choice.role for choice in flow.choices] == ["input", "output"]
-        assert "automagik flows sync" in flow.choices[0].hint
-        assert "--input-component" in flow.choices[0].hint
-        assert flows.list()[0].open_roles == ("input", "output")
-
-    def test_are_made_by_options_and_kept(self, sync: FlowSync, flows: FlowManager) -> None:
-        [flow] = sync.sync().flows
-        wanted = {choice.role: choice.candidates[-1].id for choice in flow.choices}
-        sync.sync(
-            [flow.name],
-            input_component=wanted["input"],
-            output_component=wanted["output"],
-        )
-        [kept] = sync.sync().flows
-
-        assert (kept.change, kept.choices) == (Change.UNCHANGED, ())
-        assert (kept.input_component, kept.output_component) == (wanted["input"], wanted["output"])
-        assert flows.list()[0].open_roles == ()
-
-    def test_are_open_again_when_the_chosen_component_is_gone(
-        self, sync: FlowSync, remote_flows: list[dict[str, Any]]
-    ) -> None:
-        name, data = remote_flows[0]["name"], remote_flows[0]["data"]
-        first = sync.sync().flows[0].choices[0].candidates[0].id
-        sync.sync([name], input_component=first)
-        text = json.dumps(data).replace(first, "ChatInput-other")
-        remote_flows[0]["data"] = json.loads(text)
-
-        [flow] = sync.sync().flows
-        assert flow.input_component is None
-        assert flow.choices[0].role == "input"
-
-    def test_are_asked_of_a_person_who_may_leave_them_open(self, sync: FlowSync) -> None:
-        asked: list[Choice] = []
-
-        def choose(choice: Choice) -> str | None:
-            asked.append(choice)
-            return choice.candidates[1].id if choice.role == "input" else None
-
-        [flow] = sync.sync(choose=choose).flows
-
-        assert [choice.role for choice in asked] == ["input", "output"]
-        assert flow.input_component == asked[0].candidates[1].id
-        assert [choice.role for choice in flow.choices] == ["output"]
-
-    def test_of_what_is_no_candidate_are_refused(
-        self, sync: FlowSync, remote_flows: list[dict[str, Any]], database: Database
-    ) -> None:
-        with pytest.raises(ComponentChoiceNeeded) as caught:
-            sync.sync([remote_flows[0]["name"]], input_component="Prompt-x")
-        assert len(caught.value.candidates) > 1
-        assert count(database, FlowRow) == 0
-
-    @pytest.mark.parametrize("references", [(), ("a", "b")])
-    def test_are_for_one_flow_at_a_time(self, references: tuple[str, ...], sync: FlowSync) -> None:
-        with pytest.raises(InvalidInput, match="one flow at a time"):
-            sync.sync(references, input_component="ChatInput-x")
 
 
 def test_a_flow_without_output_is_synced_with_a_warning(

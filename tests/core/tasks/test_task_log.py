@@ -1,0 +1,140 @@
+"""What a run says is in the database, once, in order, and without secrets."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+from sqlalchemy import Connection
+
+from automagik.core.database.exceptions import DatabaseUnreachable
+from automagik.core.database.session import Database
+from automagik.core.tasks.log import LONGEST_LINE, TaskLog
+from automagik.core.tasks.values import Task
+from tests.core.records import Undone, rows
+
+LINES = "SELECT message FROM task_logs ORDER BY id"
+
+
+@pytest.fixture
+def log(task: Task) -> TaskLog:
+    return TaskLog(task.id, 1)
+
+
+def close(log: TaskLog, database: Database) -> None:
+    with database.transaction() as connection:
+        log.close(connection)
+
+
+def test_a_line_has_level_component_attempt_and_time(
+    database: Database, task: Task, log: TaskLog
+) -> None:
+    log.say("langflow", "oh", level="warning")
+
+    log.flush(database)
+
+    line = rows(database, "SELECT task_id, attempt, level, component, message FROM task_logs")
+    assert line == [(task.id, 1, "warning", "langflow", "oh")]
+    assert rows(database, "SELECT now() - at < interval '1 minute' FROM task_logs") == [True]
+
+
+def test_lines_are_written_once_and_in_order(database: Database, log: TaskLog) -> None:
+    said = [str(number) for number in range(100)]
+    for line in said:
+        log.say("test", line)
+        if int(line) % 7 == 0:
+            log.flush(database)
+    log.flush(database)
+    log.flush(database)
+
+    close(log, database)
+
+    assert rows(database, LINES) == said
+
+
+def test_lines_said_while_others_are_written_come_later(database: Database, log: TaskLog) -> None:
+    said = [str(number) for number in range(300)]
+
+    def speak() -> None:
+        for line in said:
+            log.say("test", line)
+
+    speaker = Thread(target=speak)
+    speaker.start()
+    while speaker.is_alive():
+        log.flush(database)
+    close(log, database)
+
+    assert rows(database, LINES) == said
+
+
+def test_a_closing_transaction_that_is_tried_again_writes_once(
+    database: Database, log: TaskLog
+) -> None:
+    log.say("test", "first")
+    with pytest.raises(Undone), database.transaction() as connection:
+        log.close(connection)
+        raise Undone
+    assert rows(database, LINES) == []
+
+    close(log, database)
+
+    assert rows(database, LINES) == ["first"]
+
+
+def test_after_the_end_nothing_is_flushed(database: Database, log: TaskLog) -> None:
+    log.say("test", "first")
+    close(log, database)
+
+    log.flush(database)
+
+    assert rows(database, LINES) == ["first"]
+
+
+def test_lines_that_could_not_be_written_are_kept(database: Database, log: TaskLog) -> None:
+    log.say("test", "first")
+    with pytest.raises(DatabaseUnreachable):
+        log.flush(Away(str(database.engine.url)))
+    log.say("test", "second")
+
+    log.flush(database)
+
+    assert rows(database, LINES) == ["first", "second"]
+
+
+def test_the_log_of_a_deleted_task_is_dropped(database: Database, log: TaskLog) -> None:
+    log.say("test", "first")
+    rows(database, "DELETE FROM tasks RETURNING id")
+
+    log.flush(database)
+    log.say("test", "second")
+    close(log, database)
+
+    assert rows(database, LINES) == []
+
+
+def test_secrets_and_nul_never_reach_the_database(database: Database, log: TaskLog) -> None:
+    log.hide("canary")
+    log.hide("")
+    log.say("test", "the key is canary\x00, can\x00ary")
+
+    log.flush(database)
+
+    assert rows(database, LINES) == ["the key is ***, ***"]
+
+
+def test_a_very_long_line_is_cut(database: Database, log: TaskLog) -> None:
+    log.say("test", "x" * (LONGEST_LINE + 1))
+
+    log.flush(database)
+
+    assert rows(database, "SELECT length(message) FROM task_logs") == [LONGEST_LINE]
+
+
+class Away(Database):
+    """A PostgreSQL that went away in the middle of a transaction."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        raise DatabaseUnreachable
+        yield
