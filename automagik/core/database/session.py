@@ -53,6 +53,12 @@ class Database:
         with _translated(), self.engine.begin() as connection:
             yield connection
 
+    @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """For one reading statement: without the round trips of a transaction."""
+        with _translated(), self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
     def listen(self, channel: str) -> "Listener":
         return Listener(self.engine, channel)
 

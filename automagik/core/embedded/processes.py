@@ -10,7 +10,7 @@ from pathlib import Path
 
 from automagik.core.embedded.accounts import Account
 from automagik.core.embedded.exceptions import ChildDied, EmbeddedError
-from automagik.core.embedded.lifeline import die_with_parent
+from automagik.core.embedded.lifeline import LastWill, die_with_parent
 
 StopSignals = Sequence[tuple[signal.Signals, float]]
 """Signals with the seconds that each is given; whatever is left after the last is killed."""
@@ -28,8 +28,8 @@ class ChildProcess:
         log_path: gets standard output and error, appended; one older log is kept.
         env: the whole environment; None hands on that of this process.
         stop_signals: how `stop` asks, before it kills.
-        death_signal: what the child gets when this process dies without stopping it (Linux). Its
-            own children get nothing: choose one that makes it take them along.
+        death_signal: what the child gets when this process dies without stopping it; SIGKILL is
+            for its own children, too.
         account: the user to run as; None is the user of this process.
         cwd: the working directory.
     """
@@ -56,6 +56,7 @@ class ChildProcess:
         self._cwd = cwd
         self._log_start = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._will: LastWill | None = None
 
     @property
     def pid(self) -> int | None:
@@ -65,6 +66,7 @@ class ChildProcess:
         """Starts it, again if it has ended. Raises EmbeddedError when the program cannot run."""
         if self._process is not None and self._process.poll() is None:
             return
+        self._clear_away()
         log = self._open_log()
         try:
             self._process = subprocess.Popen(
@@ -84,14 +86,20 @@ class ChildProcess:
             raise EmbeddedError(f"{self.name} cannot be started: {error}") from error
         finally:
             os.close(log)
+        self._will = LastWill(self._process.pid, self._death_signal)
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal; None while it runs and before it was started."""
-        return self._process.poll() if self._process else None
+        code = self._process.poll() if self._process else None
+        if code is not None:
+            self._clear_away()
+        return code
 
     def wait(self) -> int | None:
         """Waits until it ends by itself; returns the exit code."""
-        return self._process.wait() if self._process else None
+        if self._process:
+            self._process.wait()
+        return self.poll()
 
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
         """Asks again and again. Raises ChildDied when it ends first, EmbeddedError when late."""
@@ -107,17 +115,16 @@ class ChildProcess:
             time.sleep(_POLL_SECONDS)
 
     def stop(self) -> int | None:
-        """Ends it and what it left in its session; returns the exit code.
+        """Ends it and what it started; returns the exit code.
 
         Ctrl-C during the wait moves on to the next, harsher signal.
         """
-        if self._process is None:
-            return None
         for number, seconds in self._stop_signals:
             if self._ends_after(number, seconds=seconds):
                 break
-        self._kill_session()
-        return self._process.wait()
+        else:
+            self._kill_group()
+        return self.wait()
 
     def tail(self, lines: int = 20) -> str:
         """The last lines of its log since its last start."""
@@ -148,9 +155,16 @@ class ChildProcess:
             return False
         return True
 
-    def _kill_session(self) -> None:
+    def _clear_away(self) -> None:
+        """Ends what an ended child left, once: later its id may be that of somebody else."""
+        if self._will:
+            self._kill_group()
+            self._will.revoke()
+            self._will = None
+
+    def _kill_group(self) -> None:
         # macOS says "not permitted" for a group whose only member is a zombie.
-        if self._process is not None:
+        if self._process is not None and self._will is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 

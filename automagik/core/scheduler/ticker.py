@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from automagik.core.config import Settings
 from automagik.core.database.session import WAKE, Database, Listener
@@ -19,6 +19,7 @@ from automagik.core.scheduler.dispatch import (
     reconcile,
 )
 from automagik.core.scheduler.fire import BATCH, fire
+from automagik.core.scheduler.outlook import Outlook, look
 from automagik.core.scheduler.reaper import mark_lost_workers, prune, reap
 from automagik.core.tasks.presence import beat_stopped, beat_ticked, register_beat
 
@@ -28,16 +29,8 @@ T = TypeVar("T")
 # While due tasks wait for a free place at their source or in the ready-queue.
 BACKLOG_WAIT = timedelta(milliseconds=50)
 ERROR_WAIT = timedelta(seconds=1)
-CHORES_EVERY = timedelta(seconds=2)
-
-# How far away the next due instant is; negative while due tasks wait. Both answers come from the
-# end of an index.
-_NEXT_DUE = text("""
-SELECT least(
-    (SELECT min(next_run_at) FROM schedules WHERE status = 'active'),
-    (SELECT min(run_at) FROM tasks WHERE state IN ('pending', 'waiting'))
-) - clock_timestamp()
-""")
+# A sign of life, and what may come late.
+CHORES_EVERY = timedelta(seconds=5)
 
 
 class Ticker:
@@ -80,19 +73,26 @@ class Ticker:
             logger.warning("%s", error.message)
 
     def _work(self) -> timedelta:
+        """Redis comes last: all the rest goes on without it."""
         if self._listener is None:
             self._listener = self._database.listen(WAKE)
-        while self._in_transaction(self._fire) == BATCH:
-            pass
-        with_chores = time.monotonic() >= self._chores_due
-        if with_chores:
-            self._chores_due = time.monotonic() + CHORES_EVERY.total_seconds()
-            self._chores()
-        # Redis comes last: all the rest goes on without it.
-        self._in_transaction(self._dispatch)
-        if with_chores:
-            self._reconcile()
-        return self._in_transaction(self._until_next_due)
+        outlook = self._look()
+        if outlook.has_due_schedule:
+            while self._in_transaction(self._fire) == BATCH:
+                pass
+        if outlook.has_ended_lease:
+            self._reap()
+        self._do_chores(outlook)
+        if outlook.has_due_schedule or outlook.has_due_task or outlook.has_ended_lease:
+            self._in_transaction(self._dispatch)
+            outlook = self._look()
+        self._reconcile(outlook)
+        longest = timedelta(seconds=self._settings.beat_max_wait_seconds)
+        return outlook.wait(longest=longest, backlog=BACKLOG_WAIT)
+
+    def _look(self) -> Outlook:
+        with self._database.glance() as connection:
+            return look(connection)
 
     def _fire(self, connection: Connection) -> int:
         return fire(connection, settings=self._settings, actor=self._actor)
@@ -103,34 +103,36 @@ class Ticker:
         )
         return dispatch(connection, self._queue, target=target, actor=self._actor)
 
-    def _chores(self) -> None:
-        self._in_transaction(self._sign_of_life)
+    def _reap(self) -> None:
         reaped = self._in_transaction(lambda c: reap(c, lease=self._lease, actor=self._actor))
         if reaped:
             logger.warning("%d runs of lost workers taken back", reaped)
-        self._in_transaction(lambda c: mark_lost_workers(c, silence=2 * self._lease))
-        if self._settings.retention_days is not None:
-            age = timedelta(days=self._settings.retention_days)
-            self._in_transaction(lambda c: prune(c, age=age))
 
-    def _reconcile(self) -> None:
+    def _reconcile(self, outlook: Outlook) -> None:
         overdue = timedelta(seconds=self._settings.reconcile_seconds)
+        if outlook.oldest_delivery is None or outlook.oldest_delivery < overdue:
+            return
         sent = self._in_transaction(lambda c: reconcile(c, self._queue, overdue=overdue))
         if sent:
             logger.warning("%d deliveries were lost and went out again", sent)
+
+    def _do_chores(self, outlook: Outlook) -> None:
+        if time.monotonic() < self._chores_due:
+            return
+        self._chores_due = time.monotonic() + CHORES_EVERY.total_seconds()
+        self._in_transaction(self._sign_of_life)
+        silence = 2 * self._lease
+        if outlook.longest_silence is not None and outlook.longest_silence > silence:
+            self._in_transaction(lambda c: mark_lost_workers(c, silence=silence))
+        if self._settings.retention_days is not None:
+            age = timedelta(days=self._settings.retention_days)
+            self._in_transaction(lambda c: prune(c, age=age))
 
     def _sign_of_life(self, connection: Connection) -> None:
         if self._beat_id is None:
             self._beat_id = register_beat(connection, hostname=self._host, pid=self._pid)
         else:
             beat_ticked(connection, self._beat_id)
-
-    def _until_next_due(self, connection: Connection) -> timedelta:
-        longest = timedelta(seconds=self._settings.beat_max_wait_seconds)
-        until: timedelta | None = connection.scalar(_NEXT_DUE)
-        if until is None:
-            return longest
-        return min(longest, max(until, BACKLOG_WAIT if until < timedelta() else timedelta()))
 
     def _wait(self, duration: timedelta) -> None:
         if self._listener is not None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from automagik.core.database.models import TaskLogRow, TaskRow
 from automagik.core.database.session import Database
+from automagik.core.flows.answer import clean_text
 
 Level = Literal["debug", "info", "warning", "error"]
 LONGEST_LINE = 8_000
@@ -32,10 +33,12 @@ class TaskLog:
             self._secrets.append(secret)
 
     def redact(self, text: str) -> str:
-        """The text without secrets, and without NUL, which PostgreSQL refuses."""
+        """The text without secrets, and without what PostgreSQL refuses."""
+        # First of all: a secret may become one only when a NUL inside it is gone.
+        text = clean_text(text)
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return text.replace("\x00", "")
+        return text
 
     def say(self, component: str, message: str, *, level: Level = "info") -> None:
         line = {

@@ -1,0 +1,60 @@
+"""One look at what there is to do, so that a beat with nothing to do does nothing."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection, text
+
+# Each part comes from one end of an index, however many rows there are.
+_LOOK = text("""
+SELECT
+    (SELECT min(next_run_at) FROM schedules WHERE status = 'active') - clock_timestamp()
+        AS until_schedule,
+    (SELECT min(run_at) FROM tasks WHERE state IN ('pending', 'waiting')) - clock_timestamp()
+        AS until_task,
+    (SELECT min(lease_expires_at) FROM tasks WHERE state = 'running') - clock_timestamp()
+        AS until_lease_ends,
+    clock_timestamp() - (SELECT min(queued_at) FROM tasks WHERE state = 'queued')
+        AS oldest_delivery,
+    clock_timestamp() - (
+        SELECT min(heartbeat_at) FROM workers WHERE status IN ('online', 'draining')
+    ) AS longest_silence
+""")
+
+_NOTHING = timedelta()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outlook:
+    """By PostgreSQL's clock; None where there is no such row, negative where it is overdue."""
+
+    until_schedule: timedelta | None
+    until_task: timedelta | None
+    until_lease_ends: timedelta | None
+    oldest_delivery: timedelta | None
+    """The age of the oldest delivery that no worker has claimed."""
+    longest_silence: timedelta | None
+    """The age of the oldest heartbeat of a worker that should be alive."""
+
+    @property
+    def has_due_schedule(self) -> bool:
+        return self.until_schedule is not None and self.until_schedule <= _NOTHING
+
+    @property
+    def has_due_task(self) -> bool:
+        return self.until_task is not None and self.until_task <= _NOTHING
+
+    @property
+    def has_ended_lease(self) -> bool:
+        return self.until_lease_ends is not None and self.until_lease_ends <= _NOTHING
+
+    def wait(self, *, longest: timedelta, backlog: timedelta) -> timedelta:
+        """How long there is nothing to do; `backlog` while due tasks wait for a free place."""
+        ahead = [until for until in (self.until_schedule, self.until_task) if until is not None]
+        if self.has_due_task:
+            return min(backlog, longest)
+        return max(_NOTHING, min([longest, *ahead]))
+
+
+def look(connection: Connection) -> Outlook:
+    return Outlook(**connection.execute(_LOOK).mappings().one())
