@@ -53,7 +53,7 @@ def test_five_hundred_schedules_for_a_minute(fleet: Fleet, desk: Desk) -> None:
         )
     )
     assert {tuple(row) for row in fired} == _expected(fleet, begun=begun, end=end)
-    shares = fleet.rows("SELECT count(*) FROM tasks GROUP BY worker_id")
+    shares = fleet.rows("SELECT worker_id FROM tasks WHERE worker_id IS NOT NULL GROUP BY 1")
     assert len(shares) == 3, "every worker had a part"
     assert violations(fleet.database) == []
 
