@@ -102,13 +102,15 @@ def migrated_template(postgres_server_url: str) -> Iterator[str]:
 @pytest.fixture
 def empty_database_url(postgres_server_url: str) -> Iterator[str]:
     """A database without tables, for tests of the migrations."""
-    yield from _database(postgres_server_url, template="template1")
+    with new_database(postgres_server_url, template="template1") as url:
+        yield url
 
 
 @pytest.fixture
 def database_url(postgres_server_url: str, migrated_template: str) -> Iterator[str]:
     """A database of this test alone, with our schema and no rows."""
-    yield from _database(postgres_server_url, template=migrated_template)
+    with new_database(postgres_server_url, template=migrated_template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -124,25 +126,36 @@ def settings(
     database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Settings]:
     """Settings of this test alone, which child processes find in the environment, too."""
-    for name in ("LANGFLOW_API_URL", "LANGFLOW_API_KEY", "TIMEZONE"):
-        monkeypatch.delenv(name, raising=False)
-    environment = SHORT_TIMES | {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
-        "AUTOMAGIK_HOME": str(tmp_path / "home"),
-        "AUTOMAGIK_SECRET_KEY": Fernet.generate_key().decode(),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setitem(Settings.model_config, "env_file", None)
-    get_settings.cache_clear()
-    yield get_settings()
-    get_settings.cache_clear()
+    urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    with settings_in(monkeypatch, AUTOMAGIK_HOME=str(tmp_path / "home"), **urls) as settings:
+        yield settings
 
 
 @pytest.fixture
 def free_port() -> int:
     return ports.free_port()
+
+
+@contextmanager
+def settings_in(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[Settings]:
+    """Settings with short times, and nothing else of the machine than this environment."""
+    for name in ("LANGFLOW_API_URL", "LANGFLOW_API_KEY", "TIMEZONE"):
+        patch.delenv(name, raising=False)
+    secret = {"AUTOMAGIK_SECRET_KEY": Fernet.generate_key().decode()}
+    for name, value in (SHORT_TIMES | secret | environment).items():
+        patch.setenv(name, value)
+    patch.setitem(Settings.model_config, "env_file", None)
+    get_settings.cache_clear()
+    yield get_settings()
+    get_settings.cache_clear()
+
+
+@contextmanager
+def new_database(server_url: str, *, template: str) -> Iterator[str]:
+    name = f"automagik_test_{uuid.uuid4().hex}"
+    _administrate(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _with_database(server_url, name)
+    _administrate(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager
@@ -161,13 +174,6 @@ def _remove_abandoned_homes() -> None:
         is_old = home.exists() and time.time() - home.stat().st_mtime > ABANDONED_AFTER_SECONDS
         if is_old and not stack_is_running(home / "session"):
             shutil.rmtree(home, ignore_errors=True)
-
-
-def _database(server_url: str, *, template: str) -> Iterator[str]:
-    name = f"automagik_test_{uuid.uuid4().hex}"
-    _administrate(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _with_database(server_url, name)
-    _administrate(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _administrate(server_url: str, statement: str) -> None:

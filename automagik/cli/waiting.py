@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def finish(tasks: "TaskManager", task: "Task", *, timeout: timedelta | None = None) -> None:
-    """Prints the output, or why there is none; then the exit code is 1.
+    """Prints the output; when the run did not complete why, and then the exit code is 1.
 
     Ctrl-C leaves the task alone. Raises StillPending after the timeout.
     """
@@ -33,5 +33,7 @@ def finish(tasks: "TaskManager", task: "Task", *, timeout: timedelta | None = No
     output = tasks.output(task.id)
     if printer().output:
         printer().item({**task_report.as_item(ended), "output_text": output.text})
+    elif output.text is None:
+        printer().say(f"✓ completed, without a text · more: automagik tasks show {task.id}")
     else:
         task_report.output(printer(), task.id, output)

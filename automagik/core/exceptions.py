@@ -9,12 +9,15 @@
     ├── Ambiguous                       3   409   AM-AMBIGUOUS
     ├── NotAllowed                      4   403   AM-NOT-ALLOWED
     ├── Unreachable                     5   503   AM-UNREACHABLE
-    │   ├── DatabaseUnreachable                                   database/exceptions.py
-    │   ├── SchemaOutdated                                        database/exceptions.py
+    │   ├── DatabaseUnreachable         database/exceptions.py
     │   └── RedisUnreachable
     ├── Conflict                        6   409   AM-CONFLICT
+    │   ├── SchemaOutdated              database/exceptions.py
+    │   ├── FlowGone                    scheduler/exceptions.py
+    │   └── HomeInUse                   embedded/exceptions.py
     ├── StillPending                    8   202   AM-PENDING
     ├── ConfigurationError              2   500   AM-CONFIG
+    │   └── SecretUnreadable            encryption.py
     ├── EmbeddedError                   1   500   AM-EMBEDDED     embedded/exceptions.py
     └── RemoteError                     5   502   AM-SRC          flows/exceptions.py
 

@@ -1,12 +1,12 @@
 """Rows that tests of beats and workers begin with, and a look at what became of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, text, update
 
 from automagik.core.database.base import Base, new_id
 from automagik.core.database.models import ScheduleRow, SourceRow, TaskAttemptRow, TaskRow
@@ -20,8 +20,8 @@ MINUTE = timedelta(minutes=1)
 LEASE = timedelta(seconds=30)
 
 
-class Undone(Exception):
-    """The process dies here."""
+class _Dead(Exception):
+    """The process that had the transaction is dead."""
 
 
 @contextmanager
@@ -29,6 +29,14 @@ def opened(url: str) -> Iterator[Database]:
     database = Database(url)
     yield database
     database.dispose()
+
+
+@contextmanager
+def dying(database: Database) -> Iterator[Connection]:
+    """A transaction of a process that dies before the commit."""
+    with suppress(_Dead), database.transaction() as connection:
+        yield connection
+        raise _Dead
 
 
 def add_schedules(
@@ -42,10 +50,11 @@ def add_schedules(
 ) -> list[UUID]:
     """Active intervals that have been due for a while, unless the columns say otherwise."""
     due = now(database) - late
+    ids = [new_id() for _ in range(count)]
     schedules = [
         {
-            "id": new_id(),
-            "name": f"schedule {new_id()}",
+            "id": schedule_id,
+            "name": f"schedule {schedule_id}",
             "flow_id": flow.id,
             "type": "interval",
             "expr": f"{every // timedelta(seconds=1)}s",
@@ -55,11 +64,11 @@ def add_schedules(
             "tweaks": {},
         }
         | columns
-        for _ in range(count)
+        for schedule_id in ids
     ]
     with database.transaction() as connection:
         connection.execute(insert(ScheduleRow), schedules)
-    return [schedule["id"] for schedule in schedules]
+    return ids
 
 
 def add_task(
@@ -125,17 +134,17 @@ def put(database: Database, kind: type[Base], row_id: UUID, **columns: Any) -> N
         connection.execute(update(kind).where(table.c.id == row_id).values(**columns))
 
 
-def row(database: Database, kind: type[Base], row_id: UUID) -> Mapping[str, Any]:
+def row(database: Database, kind: type[Base], row_id: UUID) -> RowMapping:
     table = kind.__table__
     with database.transaction() as connection:
         return connection.execute(select(table).where(table.c.id == row_id)).mappings().one()
 
 
-def task(database: Database, task_id: UUID) -> Mapping[str, Any]:
+def task(database: Database, task_id: UUID) -> RowMapping:
     return row(database, TaskRow, task_id)
 
 
-def attempts(database: Database, task_id: UUID) -> Sequence[Mapping[str, Any]]:
+def attempts(database: Database, task_id: UUID) -> Sequence[RowMapping]:
     """In order."""
     query = select(TaskAttemptRow.__table__).where(TaskAttemptRow.task_id == task_id)
     with database.transaction() as connection:

@@ -64,9 +64,8 @@ class ChildProcess:
 
     def start(self) -> None:
         """Starts it, again if it has ended. Raises EmbeddedError when the program cannot run."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.poll() is None:
             return
-        self._clear_away()
         log = self._open_log()
         try:
             self._process = subprocess.Popen(

@@ -147,7 +147,7 @@ class SourceUnauthorized(RemoteError):
 
     code = "AM-SRC-KEY"
     exit_code = 4
-    default_hint = "Give the source a valid key: automagik sources update NAME --ask-api-key"
+    default_hint = "Make a key in LangFlow's settings; sources add and update take --api-key-file."
 
 
 class RemoteFlowNotFound(RemoteError):

@@ -40,8 +40,9 @@ def classify(
     """The error for an answer of the source; `body` may be cut."""
     detail = _detail(body)
     kind = _kind(status, detail, is_run=is_run and detail is not None)
+    said = "" if detail == NO_SUCH_PATH else readable(detail)
     return kind(
-        readable(detail) or _without_detail(status, headers),
+        said or _without_detail(status, headers),
         http_status_received=status,
         retry_after=parse_retry_after(headers.get("retry-after"), now=now),
     )
@@ -78,6 +79,8 @@ def parse_retry_after(value: str | None, *, now: datetime) -> timedelta | None:
 
 
 def _without_detail(status: int, headers: Mapping[str, str]) -> str:
+    if status == 404:
+        return f"HTTP 404, {NO_SUCH_PATH}: LangFlow is not at this address."
     if 300 <= status < 400:
         return f"HTTP {status}: the source redirects to {headers.get('location')}."
     return f"HTTP {status}, {headers.get('content-type') or 'no content'}"

@@ -40,12 +40,13 @@ def follow(chunks: Iterable[bytes], on_event: Callable[[RunEvent], None] | None)
     for kind, data in _events(chunks):
         if kind == "end":
             return _result(data)
+        if kind == "error" and isinstance(data.get("error"), str):
+            # The verdict, which is told by what is raised.
+            raise run_failure(data)
         event = _described(kind, data)
         if on_event is not None:
             on_event(event)
         if kind == "error":
-            if isinstance(data.get("error"), str):
-                raise run_failure(data)
             complaint = complaint or event.text
     # A component's complaint alone is no verdict: only the end of the stream is.
     if complaint is not None:

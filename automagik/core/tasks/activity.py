@@ -23,9 +23,13 @@ FROM task_events e
 JOIN tasks t ON t.id = e.task_id
 JOIN flows f ON f.id = t.flow_id
 LEFT JOIN schedules s ON s.id = t.schedule_id
-WHERE e.at >= :since
+WHERE e.id > :after AND e.at >= :since
 ORDER BY e.id
 """)
+
+
+# The id bounds the search: only ids have an index.
+_START = text("SELECT now() AS since, coalesce(max(id), 0) AS after FROM task_events")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,12 +54,15 @@ class Activity:
     """Remembers what it has told."""
 
     def __init__(self, connection: Connection) -> None:
-        self._since: datetime = connection.execute(text("SELECT now()")).scalar_one()
+        start = connection.execute(_START).one()
+        self._since: datetime = start.since
+        self._after: int = start.after
         self._told: OrderedDict[int, datetime] = OrderedDict()
 
     def news(self, connection: Connection) -> list[Happening]:
         """What was committed since the last look, in order."""
-        rows = connection.execute(_SINCE, {"since": self._since}).mappings().all()
+        seen = {"since": self._since, "after": self._after}
+        rows = connection.execute(_SINCE, seen).mappings().all()
         fresh = [_happening(dict(row)) for row in rows if row["id"] not in self._told]
         for happening in fresh:
             self._told[happening.id] = happening.at
@@ -66,7 +73,10 @@ class Activity:
         if not self._told:
             return
         self._since = max(self._since, max(self._told.values()) - OVERLAP)
-        self._told = OrderedDict((i, at) for i, at in self._told.items() if at >= self._since)
+        past = [i for i, at in self._told.items() if at < self._since]
+        self._after = max([self._after, *past])
+        for happening_id in past:
+            del self._told[happening_id]
 
 
 def _happening(row: dict[str, object]) -> Happening:

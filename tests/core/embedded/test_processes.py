@@ -65,6 +65,13 @@ def test_stopping_takes_the_children_of_the_child_along(log: Path) -> None:
     assert survivors([grandchild], seconds=5) == []
 
 
+def test_what_a_child_leaves_behind_ends_with_it(log: Path) -> None:
+    child = python(FAMILY.replace("time.sleep(60)", ""), log)
+    child.start()
+    assert child.wait() == 0
+    assert survivors([psutil.Process(int(child.tail()))], seconds=5) == []
+
+
 def test_ctrl_c_while_stopping_moves_on_to_the_next_signal(log: Path) -> None:
     """The child presses the keys, when it is asked to stop."""
     child = python(INTERRUPTING, log, stop_signals=[(signal.SIGTERM, 60)])

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func
+from sqlalchemy import func, update
 
 from automagik.core.database.models import TaskRow, WorkerRow
 from automagik.core.database.session import Database
@@ -104,7 +104,7 @@ class TestReap:
         task_id = add_task(database, flow)
         claimed(database, task_id, lease=-SECOND)
         with database.transaction() as connection:
-            connection.execute(TaskRow.__table__.update().values(lease_expires_at=func.now() + DAY))
+            connection.execute(update(TaskRow).values(lease_expires_at=func.now() + DAY))
             assert reap_now(database) == 0
 
         assert reap_now(database) == 0

@@ -18,6 +18,7 @@ from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler import ticker as ticker_module
 from automagik.core.scheduler.dispatch import ReadyQueue
+from automagik.core.scheduler.fire import BATCH
 from automagik.core.scheduler.manager import SchedulerManager
 from automagik.core.scheduler.ticker import Ticker
 from automagik.core.scheduler.values import CadenceText
@@ -73,12 +74,12 @@ def test_a_due_schedule_is_in_the_ready_queue_after_one_tick(
 def test_a_tick_takes_more_schedules_than_a_batch(
     database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue
 ) -> None:
-    add_schedules(database, flow, ticker_module.BATCH + 1)
+    add_schedules(database, flow, BATCH + 1)
 
     with beating(database, settings, queue) as ticker:
         ticker.tick()
 
-    assert rows(database, "SELECT count(*) FROM tasks") == [ticker_module.BATCH + 1]
+    assert rows(database, "SELECT count(*) FROM tasks") == [BATCH + 1]
 
 
 def test_a_new_task_wakes_a_beat_that_waits(

@@ -1,0 +1,80 @@
+"""The misfire rule: pure, so it is tried with thousands of rules and instants."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from automagik.core.scheduler.cadence import Cadence, load_cadence
+from automagik.core.scheduler.fire import Firing, plan
+
+CRONS = ["* * * * *", "*/7 * * * *", "0 9 * * 1-5", "30 2 * * *", "0 0 29 2 *", "*/20 * * * * *"]
+ANCHORS = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"])
+
+
+def crons(expr: str, zone: str) -> Cadence:
+    return load_cadence("cron", expr, timezone=zone, anchor=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def intervals(anchor: datetime, seconds: int) -> Cadence:
+    return load_cadence("interval", f"{seconds}s", timezone="UTC", anchor=anchor)
+
+
+CADENCES = st.one_of(
+    st.builds(crons, st.sampled_from(CRONS), ZONES),
+    st.builds(intervals, ANCHORS, st.integers(1, 10_000_000)),
+)
+
+
+@given(
+    CADENCES,
+    ANCHORS,
+    st.timedeltas(timedelta(), timedelta(days=400)),
+    st.timedeltas(timedelta(), timedelta(days=2)),
+)
+def test_planning_goes_forward_and_never_into_the_future(
+    cadence: Cadence, start: datetime, late: timedelta, grace: timedelta
+) -> None:
+    due = cadence.next_after(start)
+    assert due is not None
+    now = due + late
+    before = start
+    for firing in firings(cadence, due, now, grace)[:10]:
+        assert before < firing.occurrence <= now
+        assert firing.next_run_at is None or firing.next_run_at > firing.occurrence
+        before = firing.occurrence
+
+
+@given(CADENCES, ANCHORS, st.timedeltas(timedelta(), timedelta(days=400)))
+def test_a_run_that_makes_up_is_the_last_that_is_due(
+    cadence: Cadence, start: datetime, late: timedelta
+) -> None:
+    due = cadence.next_after(start)
+    assert due is not None
+    firing = plan(cadence, due=due, now=due + late, grace=timedelta())
+
+    assert firing.next_run_at is None or firing.next_run_at > due + late
+    assert firing.missed_since == (due if firing.occurrence > due else None)
+
+
+@given(CADENCES, ANCHORS, st.timedeltas(timedelta(), timedelta(hours=1)))
+def test_within_the_grace_nothing_is_left_out(
+    cadence: Cadence, start: datetime, late: timedelta
+) -> None:
+    due = cadence.next_after(start)
+    assert due is not None
+
+    firing = plan(cadence, due=due, now=due + late, grace=late)
+
+    assert firing == Firing(occurrence=due, next_run_at=cadence.next_after(due))
+
+
+def firings(cadence: Cadence, due: datetime, now: datetime, grace: timedelta) -> list[Firing]:
+    """What a beat plans, one firing after the other, until nothing is due."""
+    planned: list[Firing] = []
+    next_due: datetime | None = due
+    while next_due is not None and next_due <= now and len(planned) < 10:
+        planned.append(plan(cadence, due=next_due, now=now, grace=grace))
+        next_due = planned[-1].next_run_at
+    return planned
