@@ -160,7 +160,8 @@ def ending(printer: Printer, task: Task) -> None:
     if task.state is TaskState.COMPLETED:
         printer.say(f"✓ completed{after} · output: automagik tasks output {task.id}")
         return
-    why = f": {visible(task.error_message)}" if task.error_message else ""
+    # In one line: LangFlow puts empty ones between what failed and why.
+    why = f": {' '.join(visible(task.error_message).split())}" if task.error_message else ""
     printer.say(f"{marked(task.state)}{after}{why} · more: automagik tasks show {task.id}")
 
 

@@ -40,8 +40,8 @@ from automagik.core.flows.run_handle import RunHandle
 
 POLL_SECONDS = 0.1
 
-# It quotes headers that it cannot read, which may be the API key sent back. What else it warns of is
-# raised as well.
+# It quotes headers that it cannot read, which may be the API key sent back. Whatever else it warns
+# of is raised as well.
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 

@@ -25,6 +25,7 @@ from automagik.core.tasks.claim import claim
 from automagik.core.tasks.states import DISPATCHABLE, TaskState
 from tests.core.records import (
     LEASE,
+    MINUTE,
     add_task,
     add_worker,
     claimed,
@@ -39,7 +40,6 @@ from tests.workers.queues import NAME, delivered, messages
 from workers.ready_queue import CeleryReadyQueue
 
 HOUR = timedelta(hours=1)
-MINUTE = timedelta(minutes=1)
 
 UNDER_WAY = "SELECT count(*) FROM tasks WHERE state = 'queued'"
 TAKE_ALL = """
@@ -106,8 +106,7 @@ class TestOrder:
         add_task(database, flow, state=TaskState.WAITING, run_at=func.now() + HOUR)
         add_task(database, flow, run_at=func.now() + HOUR)
 
-        assert send(database, queue) == 1
-        assert delivered(redis_url) == [due]
+        assert (send(database, queue), delivered(redis_url)) == (1, [due])
 
     def test_only_pending_and_waiting_tasks_go_out(
         self, database: Database, flow: Flow, queue: CeleryReadyQueue
