@@ -14,11 +14,11 @@ from workers.lifecycle import task_runner
 from workers.ready_queue import TASK_NAME
 
 
-class RunFailedForGood(Exception):
-    """What Celery's events and Flower say of a failed run: the code, never the text."""
+class RunFailed(Exception):
+    """What Celery's events and Flower say of a failed attempt: the code, never the text."""
 
 
-@app.task(bind=True, name=TASK_NAME, throws=(RunFailedForGood,))  # type: ignore[untyped-decorator]
+@app.task(bind=True, name=TASK_NAME, throws=(RunFailed,))  # type: ignore[untyped-decorator]
 def run(self: Any, task_id: str) -> str:
     """Runs one delivery; results and errors are in PostgreSQL, Celery only hears how it ended."""
     report = task_runner().run(UUID(task_id))
@@ -34,7 +34,7 @@ def _tell_celery(celery_task: Task, report: Report) -> str:
         raise Ignore
     if report.ending.state is TaskState.WAITING:
         # Beat sends the delivery of the next attempt when it is due.
-        raise Retry(message=report.ending.reason)
+        raise Retry(report.ending.reason, exc=RunFailed(report.ending.reason))
     if isinstance(report.outcome, Failed):
-        raise RunFailedForGood(report.outcome.code)
+        raise RunFailed(report.outcome.code)
     return report.ending.state

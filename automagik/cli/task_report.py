@@ -28,10 +28,10 @@ LIST = (
     state_column("state"),
     Column("flow_name", "Flow"),
     Column("schedule_name", "Schedule"),
-    Column("attempt", wide=True),
-    Column("created_at", "Created", format=_ago),
-    Column("ran_for", "Ran", wide=True),
     Column("error_code", "Error", wide=True),
+    Column("created_at", "Created", format=_ago),
+    Column("attempt", wide=True),
+    Column("ran_for", "Ran", wide=True),
 )
 
 _ATTEMPTS = (

@@ -54,26 +54,26 @@ class Settings(BaseSettings):
     ready_queue_target: int = Field(300, ge=1)
     """How many deliveries may wait in Redis at least; the backlog itself waits in PostgreSQL."""
 
-    lease_seconds: float = Field(30.0, gt=0)
+    lease_seconds: float = Field(30.0, gt=0, allow_inf_nan=False)
     """How long a worker owns a run without a sign of life."""
-    beat_max_wait_seconds: float = Field(2.0, gt=0)
+    beat_max_wait_seconds: float = Field(2.0, gt=0, allow_inf_nan=False)
     """How long a beat sleeps at most when nothing is due and nobody notifies it."""
-    reconcile_seconds: float = Field(15.0, gt=0)
+    reconcile_seconds: float = Field(15.0, gt=0, allow_inf_nan=False)
     """How long a delivery may be missing from Redis, unclaimed, before it goes out again."""
-    misfire_grace_seconds: float = Field(60.0, ge=0)
+    misfire_grace_seconds: float = Field(60.0, ge=0, allow_inf_nan=False)
     """How late an occurrence still runs on its own; one run makes up for all older ones."""
     retention_days: int | None = Field(None, ge=1)
     """After how many days finished tasks are deleted; unset: never."""
 
-    run_timeout_seconds: float = Field(600.0, gt=0)
+    run_timeout_seconds: float = Field(600.0, gt=0, allow_inf_nan=False)
     """The total deadline of one attempt, unless the flow or the schedule has its own."""
     max_retries: int = Field(3, ge=0)
-    connect_timeout_seconds: float = Field(10.0, gt=0)
+    connect_timeout_seconds: float = Field(10.0, gt=0, allow_inf_nan=False)
     max_answer_bytes: int = Field(32 * 1024 * 1024, gt=0)
     """How large an answer of a source may be."""
 
     worker_concurrency: int = Field(10, ge=1)
-    drain_seconds: float = Field(20.0, ge=0)
+    drain_seconds: float = Field(20.0, ge=0, allow_inf_nan=False)
     """How long a stopping worker lets its runs finish before it gives them back."""
 
     @field_validator("timezone")

@@ -166,7 +166,9 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.CheckConstraint("max_retries >= 0", name="ck_flows_max_retries_not_negative"),
-        sa.CheckConstraint("timeout_seconds > 0", name="ck_flows_timeout_positive"),
+        sa.CheckConstraint(
+            "timeout_seconds > 0 AND timeout_seconds < 'infinity'", name="ck_flows_timeout_finite"
+        ),
         sa.ForeignKeyConstraint(
             ["source_id"], ["sources.id"], name="fk_flows_source_id", ondelete="RESTRICT"
         ),
@@ -247,7 +249,10 @@ def upgrade() -> None:
             "type IN ('interval', 'cron', 'oneshot')", name="ck_schedules_type_known"
         ),
         sa.CheckConstraint("max_retries >= 0", name="ck_schedules_max_retries_not_negative"),
-        sa.CheckConstraint("timeout_seconds > 0", name="ck_schedules_timeout_positive"),
+        sa.CheckConstraint(
+            "timeout_seconds > 0 AND timeout_seconds < 'infinity'",
+            name="ck_schedules_timeout_finite",
+        ),
         sa.ForeignKeyConstraint(
             ["flow_id"], ["flows.id"], name="fk_schedules_flow_id", ondelete="CASCADE"
         ),

@@ -32,7 +32,7 @@ def up(
     settings = context.settings()
     narrator = Narrator()
     # SIGINT as well: a shell starts background jobs with it ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     narrator.begin(settings.home)
     application = Application(

@@ -69,7 +69,9 @@ class FlowRow(Base):
     __table_args__ = (
         UniqueConstraint("source_id", "remote_id"),
         CheckConstraint("max_retries >= 0", name="max_retries_not_negative"),
-        CheckConstraint("timeout_seconds > 0", name="timeout_positive"),
+        CheckConstraint(
+            "timeout_seconds > 0 AND timeout_seconds < 'infinity'", name="timeout_finite"
+        ),
         # Finds a flow by its name, in any case.
         Index("ix_flows_lower_name", text("lower(name)")),
     )
@@ -140,7 +142,9 @@ class ScheduleRow(Base):
             "status <> 'active' OR next_run_at IS NOT NULL", name="active_has_next_run_at"
         ),
         CheckConstraint("max_retries >= 0", name="max_retries_not_negative"),
-        CheckConstraint("timeout_seconds > 0", name="timeout_positive"),
+        CheckConstraint(
+            "timeout_seconds > 0 AND timeout_seconds < 'infinity'", name="timeout_finite"
+        ),
         # Beat: which schedules are due, and when is the next.
         Index("ix_schedules_due", "next_run_at", postgresql_where=text("status = 'active'")),
         # The schedules of a flow, when it is shown, goes or is deleted.

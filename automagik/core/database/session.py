@@ -16,7 +16,7 @@ from automagik.core.database.exceptions import DatabaseUnreachable
 WAKE = "automagik_wake"
 """Beats listen: something is due earlier than they think."""
 CANCEL = "automagik_cancel"
-"""Workers listen: a running task was cancelled."""
+"""Workers listen: the named running task was cancelled, or the named worker drains."""
 
 # A server that vanished without a word (half-open TCP) is noticed within half a minute.
 _CONNECT_ARGS = {
@@ -81,7 +81,10 @@ class Listener:
         """The payloads that came, at the latest after the timeout (then none)."""
         with _translated():
             if not self._raw.notifies:
-                select.select([self._raw], [], [], max(0.0, timeout.total_seconds()))
+                # Not select(), which refuses descriptors from 1024 on.
+                readable = select.poll()
+                readable.register(self._raw, select.POLLIN)
+                readable.poll(max(0.0, timeout.total_seconds() * 1000))
             self._raw.poll()
             payloads = [notice.payload for notice in self._raw.notifies]
             self._raw.notifies.clear()

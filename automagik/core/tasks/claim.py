@@ -23,6 +23,7 @@ class Claim:
     task_id: UUID
     attempt: int
     max_attempts: int
+    max_retries: int
     timeout: timedelta
     flow_name: str
     remote_flow_id: str
@@ -55,7 +56,8 @@ WITH claimed AS (
     INSERT INTO task_attempts (task_id, attempt, worker_id, worker_name)
     SELECT id, attempt, :worker_id, :worker_name FROM claimed
 )
-SELECT t.id AS task_id, t.attempt, t.max_attempts, t.timeout_seconds, t.input_value, t.tweaks,
+SELECT t.id AS task_id, t.attempt, t.max_attempts, t.max_retries, t.timeout_seconds,
+    t.input_value, t.tweaks,
     coalesce(t.session_id, t.id::text) AS session_id,
     t.flow_name, t.remote_flow_id, t.flow_version_id, t.input_component, t.output_component,
     s.name AS source_name, s.url AS source_url, s.api_key_encrypted, c.name AS schedule_name

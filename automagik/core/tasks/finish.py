@@ -64,7 +64,9 @@ def _after_failure(outcome: Failed, claim: Claim, *, random: Random) -> Ending:
             reason=outcome.code,
             columns=columns,
         )
-    delay = backoff(claim.attempt, random=random, retry_after=outcome.retry_after)
+    # A retry by hand begins a new series, and a released attempt does not count.
+    before = claim.max_attempts - claim.max_retries - 1
+    delay = backoff(claim.attempt - before, random=random, retry_after=outcome.retry_after)
     return Ending(
         state=TaskState.WAITING,
         outcome=AttemptOutcome.FAILED,

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event, Lock, Thread
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from automagik.core.database.session import CANCEL, Database, Listener
 from automagik.core.exceptions import AutomagikError
@@ -25,16 +26,22 @@ FLUSH_EVERY = timedelta(seconds=0.5)
 # Four signs of life per lease: three may get lost.
 BEATS_PER_LEASE = 4
 
+# A row that somebody holds is skipped: it must not keep the other leases from being extended.
 _EXTEND = text("""
-UPDATE tasks SET lease_expires_at = now() + :lease
-FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt)
-WHERE tasks.id = mine.id AND tasks.attempt = mine.attempt AND tasks.state = 'running'
+WITH held AS (
+    SELECT tasks.id FROM tasks
+    JOIN unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt)
+        ON tasks.id = mine.id AND tasks.attempt = mine.attempt
+    WHERE tasks.state = 'running'
+    FOR UPDATE OF tasks SKIP LOCKED
+)
+UPDATE tasks SET lease_expires_at = now() + :lease FROM held WHERE tasks.id = held.id
 RETURNING tasks.id, tasks.attempt
 """)
 
-_STATES = text("SELECT id, state FROM tasks WHERE id = ANY(:ids)")
+_STATES = text("SELECT id, state, attempt FROM tasks WHERE id = ANY(:ids)")
 
-_MUST_RELEASE = text("SELECT release_at <= now() FROM workers WHERE id = :id")
+_UNTIL_RELEASE = text("SELECT release_at - now() FROM workers WHERE id = :id")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,28 +105,33 @@ class Heartbeat:
             # By the clock: a slow PostgreSQL makes writing logs long, too.
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + every
-                self._beat()
+                until_release = self._beat()
+                if until_release is not None:
+                    next_beat = min(next_beat, time.monotonic() + until_release.total_seconds())
             left = timedelta(seconds=next_beat - time.monotonic())
-            cancelled = listener.wait(min(FLUSH_EVERY, left))
-            if cancelled and self._holds_any_of(cancelled):
+            named = listener.wait(min(FLUSH_EVERY, left))
+            if named and self._is_concerned(named):
                 next_beat = time.monotonic()
             for run in self._held():
                 run.log.flush(self._database)
 
-    def _beat(self) -> None:
+    def _beat(self) -> timedelta | None:
+        """How long until the runs must be given back; None while nothing is to be."""
         runs = self._held()
         with self._database.transaction() as connection:
             if self._announces:
                 worker_alive(connection, self._worker.id)
             if not runs:
-                return
+                return None
             disowned = self._extend_leases(connection, runs)
-            must_release = connection.scalar(_MUST_RELEASE, {"id": self._worker.id})
+            until: timedelta | None = connection.scalar(_UNTIL_RELEASE, {"id": self._worker.id})
         for run, reason in disowned:
             run.handle.abort(reason)
-        if must_release:
-            for run in runs:
-                run.handle.abort(AbortReason.SHUTDOWN)
+        if until is None or until > timedelta():
+            return until
+        for run in runs:
+            run.handle.abort(AbortReason.SHUTDOWN)
+        return None
 
     def _extend_leases(
         self, connection: Connection, runs: list[HeldRun]
@@ -129,27 +141,32 @@ class Heartbeat:
         attempts = [run.claim.attempt for run in runs]
         arguments = {"ids": ids, "attempts": attempts, "lease": self._lease}
         kept = {(row.id, row.attempt) for row in connection.execute(_EXTEND, arguments)}
-        lost = [run for run in runs if _key(run) not in kept]
-        if not lost:
+        others = [run for run in runs if _key(run) not in kept]
+        if not others:
             return []
-        rows = connection.execute(_STATES, {"ids": [run.claim.task_id for run in lost]})
-        states = {row.id: row.state for row in rows}
-        return [(run, _why(states.get(run.claim.task_id))) for run in lost]
+        rows = connection.execute(_STATES, {"ids": [run.claim.task_id for run in others]})
+        found = {row.id: row for row in rows}
+        fates = [(run, _fate(found.get(run.claim.task_id), run.claim)) for run in others]
+        return [(run, fate) for run, fate in fates if fate is not None]
 
     def _held(self) -> list[HeldRun]:
         with self._lock:
             return list(self._runs.values())
 
-    def _holds_any_of(self, task_ids: list[str]) -> bool:
+    def _is_concerned(self, named: list[str]) -> bool:
+        """Whether one of the named is a run of ours, or this worker, which drains."""
         with self._lock:
-            return any(str(task_id) in task_ids for task_id, _ in self._runs)
+            ours = {str(task_id) for task_id, _ in self._runs} | {str(self._worker.id)}
+        return not ours.isdisjoint(named)
 
 
 def _key(run: HeldRun) -> tuple[UUID, int]:
     return run.claim.task_id, run.claim.attempt
 
 
-def _why(state: str | None) -> AbortReason:
-    """A task that is not there any more was deleted, which ends its run like a cancellation."""
-    gone = state is None or state == TaskState.CANCELLED
-    return AbortReason.CANCELLED if gone else AbortReason.LEASE_LOST
+def _fate(row: Row[Any] | None, claim: Claim) -> AbortReason | None:
+    """None: it is ours still, only somebody held its row. Deletion ends a run like cancelling."""
+    if row is None or row.state == TaskState.CANCELLED:
+        return AbortReason.CANCELLED
+    is_ours = row.state == TaskState.RUNNING and row.attempt == claim.attempt
+    return None if is_ours else AbortReason.LEASE_LOST

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, insert, text, update
 from automagik import __version__
 from automagik.core.database.base import new_id
 from automagik.core.database.models import BeatRow, WorkerRow
+from automagik.core.database.session import CANCEL, notify
 from automagik.core.tasks.claim import Worker
 
 
@@ -56,6 +57,8 @@ def worker_draining(connection: Connection, worker_id: UUID, *, grace: timedelta
         .where(WorkerRow.id == worker_id)
         .values(status="draining", release_at=func.now() + grace)
     )
+    # All its processes learn now when that is.
+    notify(connection, CANCEL, str(worker_id))
 
 
 def worker_stopped(connection: Connection, worker_id: UUID) -> None:

@@ -109,6 +109,7 @@ def test_the_claim_says_all_that_the_run_needs(database: Database, flow: Flow) -
         tweaks={"a": {"b": 1}},
         session_id="mine",
         timeout_seconds=2.5,
+        max_retries=8,
         max_attempts=9,
     )
 
@@ -116,6 +117,7 @@ def test_the_claim_says_all_that_the_run_needs(database: Database, flow: Flow) -
         task_id=task_id,
         attempt=1,
         max_attempts=9,
+        max_retries=8,
         timeout=timedelta(seconds=2.5),
         flow_name=flow.name,
         remote_flow_id=flow.remote_id,

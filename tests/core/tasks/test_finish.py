@@ -190,13 +190,20 @@ class TestTheRule:
         assert (last.state, last.delay) == (TaskState.FAILED, None)
 
     def test_later_attempts_wait_longer(self, claim: Claim) -> None:
-        patient = replace(claim, max_attempts=100)
+        patient = replace(claim, max_attempts=100, max_retries=99)
         delays = [
             decide(BROKEN, replace(patient, attempt=attempt), random=Random(1)).delay
             for attempt in (1, 3, 6)
         ]
 
         assert delays == sorted(set(delays), key=lambda d: d or timedelta())
+
+    def test_a_retry_by_hand_begins_with_a_short_wait_again(self, claim: Claim) -> None:
+        first = replace(claim, attempt=1, max_attempts=4, max_retries=3)
+        first_by_hand = replace(claim, attempt=5, max_attempts=8, max_retries=3)
+        waits = [decide(BROKEN, c, random=Random(1)).delay for c in (first, first_by_hand)]
+
+        assert waits[0] == waits[1]
 
 
 def refused(database: Database, claim: Claim, outcome: Completed | Failed | Released) -> None:
