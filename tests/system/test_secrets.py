@@ -132,7 +132,7 @@ def test_flower_names_the_code_of_an_error_and_not_its_text(aftermath: Aftermath
     listed = json.loads(aftermath.flower["flower /api/tasks"])
     for flow in ("Failing", "Rotated"):
         task = aftermath.tasks[flow]
-        assert listed[str(task.id)]["exception"] == f"RunFailedForGood('{task.error_code}')"
+        assert listed[str(task.id)]["exception"] == f"RunFailed('{task.error_code}')"
     assert places_of("nobody is called", aftermath.flower) == []
 
 

@@ -90,6 +90,8 @@ def up(embedded_home: Path) -> Iterator[Up]:
     yield run
     for process in run.processes():
         process.kill()
+    if run.process is not None:
+        run.process.wait(10)
     psutil.wait_procs(run.processes(), timeout=10)
 
 

@@ -21,6 +21,7 @@ from automagik.core.scheduler.dispatch import (
 from automagik.core.scheduler.fire import BATCH, fire
 from automagik.core.scheduler.outlook import Outlook, look
 from automagik.core.scheduler.reaper import mark_lost_workers, prune, reap
+from automagik.core.tasks.heartbeat import BEATS_PER_LEASE
 from automagik.core.tasks.presence import beat_stopped, beat_ticked, register_beat
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,8 @@ class Ticker:
     def _do_chores(self, outlook: Outlook) -> None:
         if time.monotonic() < self._chores_due:
             return
-        self._chores_due = time.monotonic() + CHORES_EVERY.total_seconds()
+        every = min(CHORES_EVERY, self._lease / BEATS_PER_LEASE)
+        self._chores_due = time.monotonic() + every.total_seconds()
         self._in_transaction(self._sign_of_life)
         silence = 2 * self._lease
         if outlook.longest_silence is not None and outlook.longest_silence > silence:
