@@ -1,6 +1,7 @@
 """`automagik db`: from nothing to the newest schema and back, and what it says about it."""
 
 import re
+from contextlib import closing
 
 import psycopg2
 import pytest
@@ -99,3 +100,46 @@ def _drop(server_url: str, url: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f'DROP DATABASE IF EXISTS "{url.rpartition("/")[2]}"')
     connection.close()
+
+
+def test_verify_says_that_every_promise_was_kept(cli: Cli) -> None:
+    kept = cli("db", "verify")
+
+    assert (kept.exit_code, kept.stdout) == (0, "")
+    assert kept.stderr.startswith("✓ Every promise was kept")
+
+
+def test_verify_names_the_task_of_a_broken_promise(cli: Cli, database_url: str) -> None:
+    with (
+        closing(psycopg2.connect(database_url)) as connection,
+        connection,
+        connection.cursor() as c,
+    ):
+        c.execute(_FLOW_WITH_A_TASK)
+        c.execute("UPDATE tasks SET attempt = 1")
+        c.execute("SELECT id FROM tasks")
+        [task_id] = c.fetchone() or [None]
+    broken = cli("db", "verify", "-o", "json")
+
+    assert broken.exit_code == 1
+    [item] = broken.items
+    assert item["rule"] == "the attempts of a task are 1, 2, 3 and so on"
+    assert item["details"] == {"task_id": str(task_id), "attempt": 1}
+
+
+_FLOW_WITH_A_TASK = """
+WITH source AS (
+    INSERT INTO sources (id, name, url) VALUES (gen_random_uuid(), 's', 'http://127.0.0.1:9')
+    RETURNING id
+), flow AS (
+    INSERT INTO flows (id, source_id, remote_id, name, version_id)
+    SELECT gen_random_uuid(), id, 'r', 'f', gen_random_uuid() FROM source
+    RETURNING id, source_id, version_id
+), version AS (
+    INSERT INTO flow_versions (id, flow_id, number, content_hash, definition)
+    SELECT version_id, id, 1, 'h', '{}' FROM flow
+)
+INSERT INTO tasks (id, flow_id, flow_version_id, source_id, max_retries, max_attempts,
+    timeout_seconds)
+SELECT gen_random_uuid(), id, version_id, source_id, 0, 1, 60 FROM flow
+"""

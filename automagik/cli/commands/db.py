@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from automagik.cli.context import printer, settings
+from automagik.cli.context import database, printer, settings
 from automagik.cli.options import Yes
 from automagik.cli.person import confirm
 from automagik.cli.printer import Column
@@ -99,6 +99,27 @@ def check() -> None:
             hint="Somebody changed them by hand. Undo that, or restore a backup.",
         )
     printer().say(f"✓ The schema is at revision {migrate.head()} and complete.")
+
+
+@app.command()
+def verify() -> None:
+    """Read the whole history and list every promise that was broken; exit 1 if there is one.
+
+    Safe at any time, also while beats and workers run.
+
+    Example: automagik db verify -o json
+    """
+    from automagik.core.tasks import verify as history
+
+    with database().transaction() as connection:
+        found = history.verify(connection)
+    printer().items(
+        [{"rule": violation.rule, "details": violation.details} for violation in found],
+        (Column("rule", "Broken promise"), Column("details")),
+        empty=f"✓ Every promise was kept: {len(history.RULES)} rules checked.",
+    )
+    if found:
+        raise typer.Exit(1)
 
 
 def _upgrade(url: str, revision: str) -> None:

@@ -1,0 +1,80 @@
+"""The history checker finds each kind of broken promise, and none in a history that kept them."""
+
+from random import Random
+
+import pytest
+from sqlalchemy import text
+
+from automagik.core.database.session import Database
+from automagik.core.tasks.finish import decide, finish
+from automagik.core.tasks.outcome import Completed
+from automagik.core.tasks.values import Task
+from automagik.core.tasks.verify import RULES, verify
+from tests.core.records import claimed
+
+BREAKS = {
+    "an occurrence has one task": """
+        ALTER TABLE tasks DROP CONSTRAINT uq_tasks_schedule_id_scheduled_for;
+        ALTER TABLE tasks DROP CONSTRAINT fk_tasks_schedule_id;
+        UPDATE tasks SET schedule_id = id, scheduled_for = now();
+        INSERT INTO tasks SELECT (jsonb_populate_record(t, jsonb_build_object(
+            'id', gen_random_uuid(), 'state', 'pending', 'finished_at', NULL, 'result', NULL,
+            'attempt', 0))).* FROM tasks t
+    """,
+    "the last event of a task is its state": "DELETE FROM task_events WHERE to_state = 'completed'",
+    "the events of a task are a path": "DELETE FROM task_events WHERE to_state = 'running'",
+    "a task ends once, and once more for each retry by hand": """
+        INSERT INTO task_events (task_id, attempt, from_state, to_state, actor)
+        SELECT id, 1, 'completed', 'completed', 'nobody' FROM tasks
+    """,
+    "the attempts of a task are 1, 2, 3 and so on": "UPDATE tasks SET attempt = 3",
+    "an attempt begins after the one before has ended": """
+        INSERT INTO task_attempts (task_id, attempt, worker_id, worker_name, finished_at, outcome)
+        SELECT id, 2, id, 'other', now(), 'failed' FROM tasks;
+        UPDATE task_attempts SET finished_at = now() + interval '1 hour' WHERE attempt = 1
+    """,
+    "only the last attempt of a running task is open": """
+        UPDATE task_attempts SET finished_at = NULL, outcome = NULL
+    """,
+    "a running task has an open attempt": """
+        ALTER TABLE tasks DISABLE TRIGGER USER;
+        UPDATE tasks SET state = 'running', finished_at = NULL, lease_expires_at = now()
+    """,
+    "completed tasks have a result and others have none": "UPDATE tasks SET result = NULL",
+    "a completed task was completed by its last attempt": """
+        UPDATE task_attempts SET outcome = 'failed'
+    """,
+    "a task uses no more attempts than it has": "UPDATE tasks SET max_attempts = 0",
+}
+
+
+@pytest.fixture
+def completed(database: Database, task: Task) -> Task:
+    claim = claimed(database, task.id)
+    outcome = Completed(answer={"outputs": []}, text="hi", http_status=200)
+    ending = decide(outcome, claim, random=Random(1))
+    with database.transaction() as connection:
+        assert finish(connection, claim, ending, actor="worker@here")
+    return task
+
+
+def broken_rules(database: Database) -> set[str]:
+    with database.transaction() as connection:
+        return {violation.rule for violation in verify(connection)}
+
+
+def test_a_kept_history_has_no_violation(database: Database, completed: Task) -> None:
+    assert broken_rules(database) == set(), completed
+
+
+def test_every_rule_is_tried() -> None:
+    assert BREAKS.keys() == RULES.keys()
+
+
+@pytest.mark.parametrize("rule", BREAKS)
+def test_a_broken_promise_is_found(database: Database, completed: Task, rule: str) -> None:
+    with database.transaction() as connection:
+        for statement in BREAKS[rule].split(";"):
+            connection.execute(text(statement))
+
+    assert rule in broken_rules(database), completed
