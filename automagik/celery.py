@@ -3,11 +3,16 @@
 import sys
 
 from celery import Celery
+from celery.bin.worker import worker
 
 from automagik.core.exceptions import AutomagikError
 
 app = Celery("automagik")
 app.config_from_object("celeryconfig")
+
+# The work is waiting for HTTP, so threads are the default. Not by the setting `worker_pool`: Celery
+# cannot tell `-P prefork` from its own default, and would let the setting win over it.
+next(option for option in worker.params if option.name == "pool").default = "threads"
 
 try:
     app.conf.broker_url  # noqa: B018  (reads the settings now, to say in one line what is missing)

@@ -4,6 +4,7 @@ A command's module is imported when the command is entered, so that `--help`, `-
 completion are quick. Each module in `commands/` has a Typer named `app`.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -103,7 +104,7 @@ def root(
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs one command; the answer is the exit code of the process."""
-    _survive_narrow_encodings()
+    _prepare_streams()
     command = typer.main.get_command(app)
     add_output_options(command)
     with context.invocation(), ending() as outcome:
@@ -112,8 +113,11 @@ def main(args: Sequence[str] | None = None) -> int:
     return outcome.exit_code
 
 
-def _survive_narrow_encodings() -> None:
-    """With LC_ALL=C or the like a name or a glyph is escaped instead of an error."""
+def _prepare_streams() -> None:
+    """With LC_ALL=C or the like a name or a glyph is escaped; a closed stream is a silent one."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -82,7 +82,8 @@ def as_known(error: Exception) -> AutomagikError | None:
 
 def _usage(error: ClickException) -> InvalidInput:
     command = getattr(getattr(error, "ctx", None), "command_path", "automagik")
-    return InvalidInput(error.format_message(), hint=f"See: {command} --help")
+    message = error.format_message().replace("Value error, ", "")
+    return InvalidInput(message, hint=f"See: {command} --help")
 
 
 def _is_unreachable(error: Any) -> bool:

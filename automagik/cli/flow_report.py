@@ -1,12 +1,13 @@
 """How flows look: in a list, by themselves, and after a sync."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import typer
 
+from automagik.cli import person
 from automagik.cli.printer import Column, Printer, visible
 from automagik.core.flows.analyzer import FlowAnalysis
 from automagik.core.flows.components import Component
@@ -73,7 +74,8 @@ def as_item(flow: Flow) -> dict[str, Any]:
 def show(printer: Printer, flow: Flow, analysis: FlowAnalysis, *, advanced: bool) -> None:
     item = as_item(flow)
     if not printer.for_people or printer.fields:
-        printer.item(item | asdict(analysis))
+        # Its parts are lists of lists, which no line can hold.
+        printer.item(item | asdict(analysis), [Column(key) for key in item])
         return
     printer.item(item, [column for column in _FACTS if item[column.key] is not None])
     printer.raw("\n")
@@ -108,19 +110,24 @@ def synced(printer: Printer, report: SyncReport) -> None:
         printer.say(", ".join(f"{counts[change]} {change}" for change in Change if counts[change]))
 
 
+def broken_off(printer: Printer, done: Sequence[SyncedFlow]) -> None:
+    """After Ctrl-C: each flow is stored for itself, so those before it stay synced."""
+    printer.say("")
+    if done:
+        synced(printer, SyncReport(flows=tuple(done)))
+    printer.say("Interrupted. Bring in the rest with: automagik flows sync")
+
+
 def ask(choice: Choice) -> str | None:
-    """Lets a person choose; nothing leaves it open."""
+    """Lets a person choose; nothing, or the end of input, leaves it open."""
     many = len(choice.candidates)
     lines = [f"{choice.flow_name!r} has {many} {choice.role}s:"]
     lines += [f"  {number}  {c.label}" for number, c in enumerate(choice.candidates, start=1)]
     typer.echo(visible("\n".join(lines)), err=True)
     while True:
-        answer = typer.prompt(
-            f"Which is the {choice.role}? (1-{many}, empty: decide later)",
-            default="",
-            show_default=False,
-            err=True,
-        ).strip()
+        answer = person.ask(
+            f"Which is the {choice.role}? (1-{many}, empty or Ctrl-D: decide later)"
+        )
         if not answer:
             return None
         if answer.isdecimal() and 1 <= int(answer) <= many:

@@ -83,8 +83,10 @@ class Narrator:
             (f"{happening.at.astimezone():%H:%M:%S}  ", "dim"),
             (f"{marked(state)[0]} {word:<9} ", colour(state)),
             f"{visible(happening.flow)} · {visible(who)}",
-            (f"  {_detail(happening)}", "dim"),
-            (f"  {happening.task_id}", "dim"),
+            (
+                "".join(f"  {text}" for text in (_detail(happening), happening.task_id) if text),
+                "dim",
+            ),
         )
         self._line(line)
 

@@ -19,9 +19,23 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not is_there():
         raise InvalidInput("This needs to be confirmed.", hint="Add --yes.")
-    if not typer.confirm(question, err=True):
+    if (ask(f"{question} [y/N]") or "").lower() not in ("y", "yes"):
         typer.echo("Nothing was changed.", err=True)
         raise typer.Exit(1)
+
+
+def ask(question: str) -> str | None:
+    """One line of the person's; None at the end of input, by Ctrl-D."""
+    sys.stderr.write(f"{question}: ")
+    sys.stderr.flush()
+    line = ""
+    try:
+        line = sys.stdin.readline()
+    finally:
+        if not line:
+            # After Ctrl-C and Ctrl-D the cursor still stands behind the question.
+            sys.stderr.write("\n")
+    return line.strip() if line else None
 
 
 def text_from(value: str | None) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from automagik.cli import machine
 from automagik.cli.times import in_words
-from automagik.core.exceptions import AutomagikError
+from automagik.core.exceptions import AutomagikError, InvalidInput
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -90,6 +90,7 @@ class Printer:
         self, items: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, empty: str
     ) -> None:
         """A list. `empty` explains on stderr why there is nothing, and what to do."""
+        self._require_fields(items, columns)
         columns = self._chosen(columns)
         if not items and self.shape not in (Output.JSON, Output.JSONL):
             self.say(empty)
@@ -100,7 +101,11 @@ class Printer:
 
     def item(self, item: Mapping[str, Any], columns: Sequence[Column] | None = None) -> None:
         """One thing. JSON carries all of it, whatever the columns."""
-        columns = self._chosen(columns or [Column(key) for key in item])
+        columns = columns or [Column(key) for key in item]
+        self._require_fields([item], columns)
+        self._one(item, self._chosen(columns))
+
+    def _one(self, item: Mapping[str, Any], columns: Sequence[Column]) -> None:
         if self.for_people:
             self._facts(item, columns)
         else:
@@ -112,7 +117,8 @@ class Printer:
         if self.shape in (Output.TABLE, Output.TSV) and not self.fields:
             self.raw(f"{item['id']}\n")
         else:
-            self.item(item)
+            # It is there now, so a wrong --fields is no reason to fail.
+            self._one(item, self._chosen([Column(key) for key in item]))
 
     def say(self, text: str) -> None:
         """Talk, on stderr."""
@@ -132,6 +138,18 @@ class Printer:
         self._console(stderr=True).print(f"  [dim]({error.code})[/]")
         if error.hint:
             sys.stderr.write(f"  {error.hint}\n")
+
+    def _require_fields(
+        self, items: Sequence[Mapping[str, Any]], columns: Sequence[Column]
+    ) -> None:
+        """Raises InvalidInput for a field that nothing has; without items nobody can tell."""
+        known = [key for item in items[:1] for key in item]
+        known += [column.key for column in columns if column.key not in known]
+        unknown = [key for key in self.fields if key not in known]
+        if items and unknown:
+            raise InvalidInput(
+                f"There is no field {unknown[0]!r}.", hint=f"The fields are: {', '.join(known)}."
+            )
 
     def _chosen(self, columns: Sequence[Column]) -> Sequence[Column]:
         if not self.fields:

@@ -1,5 +1,6 @@
 """When a rule occurs, before anybody stores it."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +14,8 @@ from automagik.core.scheduler.oneshot import load_oneshot
 
 if TYPE_CHECKING:
     from automagik.core.scheduler.values import CadenceText, Schedule
+
+_DATE = re.compile(r"\s*[0-9]{4}-[0-9]{2}-[0-9]{2}\s*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +51,11 @@ def show(printer: Printer, preview: Preview, *, count: int) -> None:
 
 
 def _instant(text: str | None, *, timezone: str) -> datetime:
+    """A date alone means its midnight there."""
     if text is None or text.strip().lower() == "now":
         return datetime.now(UTC).replace(microsecond=0)
+    if _DATE.fullmatch(text):
+        text = f"{text.strip()}T00:00"
     return load_oneshot(text, timezone=timezone).at
 
 

@@ -59,6 +59,8 @@ def show(printer: Printer, schedule: "Schedule", *, tasks: Sequence["Task"]) -> 
     columns = _columns(schedule.timezone)
     if printer.for_people:
         columns = [column for column in columns if item[column.key] not in _NOTHING]
+    else:
+        columns = [column for column in columns if column.key != "recent_tasks"]
     printer.item(item, columns)
 
 
@@ -93,7 +95,7 @@ def say_when(printer: Printer, schedule: "Schedule", *, done: str) -> None:
         printer.say(f"  It is {schedule.status}: no further runs.")
         return
     shown = ", ".join(at(run, zone=schedule.timezone) for run in runs)
-    printer.say(f"  Next: {shown} ({_relative(runs[0])})")
+    printer.say(f"  Next: {_relative(runs[0])} · {shown}")
 
 
 def next_runs(schedule: "Schedule") -> list[datetime]:

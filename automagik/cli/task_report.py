@@ -117,7 +117,9 @@ def show(printer: Printer, report: Report) -> None:
     if not printer.for_people or printer.fields:
         run_input = asdict(report.run_input)
         events = [asdict(event) for event in report.events]
-        printer.item({**item, "input": run_input, "attempts": attempts, "events": events})
+        whole = {**item, "input": run_input, "attempts": attempts, "events": events}
+        # Lists of things are for JSON; a line holds one value.
+        printer.item(whole, [Column(key) for key in (*item, "input")])
         return
     facts = _facts(item, report)
     printer.item(facts, [Column(key, style=_style(key, report.task)) for key in facts])

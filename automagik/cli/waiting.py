@@ -1,4 +1,4 @@
-"""Waiting for the end of a run that a command started."""
+"""What follows when a command has started a run: its end, or how to see it."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from automagik.cli import task_report
-from automagik.cli.context import printer
+from automagik.cli.context import database, printer, settings
 from automagik.cli.failures import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def finish(tasks: "TaskManager", task: "Task", *, timeout: timedelta | None = No
     from automagik.core.tasks.states import TaskState
 
     printer().say(f"Task {task.id}")
+    _say_if_nobody_works()
     try:
         ended = tasks.wait(task.id, timeout=timeout)
     except KeyboardInterrupt:
@@ -37,3 +38,22 @@ def finish(tasks: "TaskManager", task: "Task", *, timeout: timedelta | None = No
         printer().say(f"✓ completed, without a text · more: automagik tasks show {task.id}")
     else:
         task_report.output(printer(), task.id, output)
+
+
+def say_how_to_follow(task: "Task") -> None:
+    printer().say(f"Watch it with: automagik tasks watch {task.id}")
+    _say_if_nobody_works()
+
+
+def _say_if_nobody_works() -> None:
+    """Without a worker a task waits, however long."""
+    from automagik.core.tasks.workers import list_workers
+
+    lease = timedelta(seconds=settings().lease_seconds)
+    with database().transaction() as connection:
+        workers = list_workers(connection, lease=lease)
+    if not any(worker.is_live for worker in workers):
+        printer().say(
+            "! No worker is running, so the task waits."
+            " Start one with: automagik up, or celery -A automagik worker"
+        )

@@ -111,7 +111,10 @@ def get_settings() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        lines = [
+            f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        ]
         raise ConfigurationError("; ".join(lines)) from None
     return settings.model_copy(update=_embedded_urls(settings))
 
@@ -131,10 +134,9 @@ def _embedded_urls(settings: Settings) -> dict[str, Any]:
 def with_driver(url: str) -> str:
     """The same URL with psycopg2 named: SQLAlchemy's own default for postgresql:// is another."""
     scheme, separator, rest = url.partition("://")
-    if not separator:
+    if not separator or scheme.partition("+")[0] not in ("postgres", "postgresql"):
         raise ConfigurationError(
-            "DATABASE_URL is not a URL.", hint="Write postgresql://user:password@host:5432/name"
+            "DATABASE_URL is not a URL of PostgreSQL.",
+            hint="Write postgresql://user:password@host:5432/name",
         )
-    if scheme in ("postgres", "postgresql"):
-        return f"postgresql+psycopg2://{rest}"
-    return url
+    return f"postgresql+psycopg2://{rest}" if "+" not in scheme else url

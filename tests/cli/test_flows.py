@@ -19,6 +19,7 @@ from automagik.demo.faults import Fault, answer
 from automagik.demo.server import DemoServer
 from tests.cli.command_line import Cli
 from tests.core.flows.synced import add_source, add_task, built_in, recorded
+from tests.core.records import add_worker
 from tests.core.tasks.rows import end, start
 
 MANY = recorded("many_io")["name"]
@@ -95,6 +96,31 @@ class TestSync:
         assert flow["input_component"]
         assert [choice["role"] for choice in flow["choices"]] == ["output"]
 
+    @pytest.mark.parametrize("answers", ["", "9\n"])
+    def test_the_end_of_input_means_to_decide_later_and_the_rest_is_synced(
+        self, sourced: Cli, monkeypatch: pytest.MonkeyPatch, answers: str
+    ) -> None:
+        monkeypatch.setattr("automagik.cli.person.is_there", lambda: True)
+        result = sourced("flows", "sync", "-o", "json", input=answers)
+
+        assert result.exit_code == 0
+        assert [flow["change"] for flow in result.items] == ["added"] * 3
+        assert f"{MANY} has 3 inputs." in result.stderr
+
+    def test_an_interruption_keeps_and_tells_what_is_synced(
+        self, sourced: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(_choice: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("automagik.cli.person.is_there", lambda: True)
+        monkeypatch.setattr("automagik.cli.flow_report.ask", interrupted)
+        result = sourced("flows", "sync")
+
+        assert result.exit_code == 130
+        assert [line[1] for line in result.lines] == ["Echo", "Failing"]
+        assert "Bring in the rest with: automagik flows sync" in result.stderr
+
     def test_one_flow_is_synced_by_name(self, sourced: Cli) -> None:
         result = sourced("flows", "sync", "Echo")
 
@@ -165,8 +191,21 @@ class TestLook:
         assert "FailComponent-fail.kind" in table
         assert "✓ input" in table
 
-    def test_an_unknown_flow_is_not_found(self, synced: Cli) -> None:
-        assert synced("flows", "show", "Nobody").exit_code == 3
+    def test_show_in_a_pipe_leaves_lists_of_things_to_json(self, synced: Cli) -> None:
+        shown = dict(synced("flows", "show", "Echo").lines)
+
+        assert shown["name"] == "Echo"
+        assert "components" not in shown
+        assert "ChatInput" in synced("flows", "show", "Echo", "--fields", "components").stdout
+
+    @pytest.mark.parametrize(
+        "name, hint", [("Ecko", "Did you mean 'Echo'?"), ("Nobody", "automagik flows list")]
+    )
+    def test_an_unknown_flow_is_not_found(self, synced: Cli, name: str, hint: str) -> None:
+        result = synced("flows", "show", name)
+
+        assert result.exit_code == 3
+        assert hint in result.stderr
 
 
 class TestRun:
@@ -178,6 +217,16 @@ class TestRun:
         assert f"automagik tasks watch {task_id}" in result.stderr
         assert (task.input_value, task.state, task.state_actor) == ("hello", "pending", "cli")
         assert (task.priority, task.max_retries) == (3, 3)
+
+    def test_it_says_when_no_worker_is_there_to_run_it(
+        self, synced: Cli, database: Database
+    ) -> None:
+        alone = synced("flows", "run", "Echo")
+        add_worker(database)
+        together = synced("flows", "run", "Echo")
+
+        assert "No worker is running" in alone.stderr
+        assert "No worker is running" not in together.stderr
 
     def test_input_comes_from_a_file_or_stdin_and_json_says_more(
         self, synced: Cli, database: Database, tmp_path: Path

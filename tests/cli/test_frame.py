@@ -1,5 +1,6 @@
 """The frame around all commands: help, output, errors and exit codes."""
 
+import io
 import json
 import os
 import subprocess
@@ -14,10 +15,11 @@ from uuid import UUID
 import psycopg2
 import pytest
 import redis
+import typer
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from automagik import __version__
-from automagik.cli import context
+from automagik.cli import context, person
 from automagik.cli.cli import ENTRIES, load
 from automagik.cli.failures import as_known, ending
 from automagik.cli.printer import Column, Output, Printer
@@ -247,6 +249,21 @@ def test_fields_are_chosen_and_ordered(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == f"true\t{ITEM['id']}\n"
 
 
+@pytest.mark.parametrize("output", list(Output))
+def test_a_field_that_nothing_has_is_refused_with_those_there_are(output: Output) -> None:
+    printer = Printer(output=output, fields=("id", "nmae"))
+
+    with pytest.raises(InvalidInput, match="no field 'nmae'") as refused:
+        printer.items([ITEM], COLUMNS, empty="")
+    assert "id, name, at" in str(refused.value.hint)
+
+
+def test_what_was_made_is_told_even_with_a_wrong_field(capsys: pytest.CaptureFixture[str]) -> None:
+    Printer(output=Output.TSV, fields=("id", "nmae")).made(ITEM)
+
+    assert capsys.readouterr().out == f"id\t{ITEM['id']}\nnmae\t\n"
+
+
 def test_an_empty_list_explains_itself_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     Printer().items([], COLUMNS, empty="Nothing yet. Make one.")
     Printer(output=Output.JSON).items([], COLUMNS, empty="Nothing yet.")
@@ -280,6 +297,39 @@ def test_quiet_leaves_data_and_errors(capsys: pytest.CaptureFixture[str]) -> Non
 
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("data", "✗ wrong  (AM-INPUT)\n")
+
+
+def test_a_closed_stdout_is_no_bug() -> None:
+    command = f"{sys.executable} -m automagik schedules preview --every 1s >&-"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+
+    assert (result.returncode, result.stderr) == (0, "every second\n")
+
+
+def test_another_database_than_postgresql_is_a_wrong_setting(
+    offline_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://localhost/automagik")
+    result = offline_cli("tasks", "list")
+
+    assert result.exit_code == 2
+    assert "not a URL of PostgreSQL" in result.stderr
+
+
+@pytest.mark.parametrize("answer, exit_code", [("", 1), ("no\n", 1), ("maybe\n", 1), ("y\n", 0)])
+def test_only_a_yes_confirms(
+    answer: str, exit_code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("automagik.cli.person.is_there", lambda: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    with context.invocation(), ending() as outcome:
+        try:
+            person.confirm("Delete it?", yes=False)
+        except typer.Exit as left:
+            outcome.exit_code = left.exit_code
+
+    assert outcome.exit_code == exit_code
+    assert ("Nothing was changed." in capsys.readouterr().err) is bool(exit_code)
 
 
 def test_a_narrow_encoding_does_not_break_the_output() -> None:

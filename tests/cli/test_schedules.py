@@ -91,6 +91,14 @@ def test_preview_tells_what_happens_when_clocks_change(offline_cli: Cli) -> None
     assert {item["timezone"] for item in result.items} == {"Europe/Berlin"}
 
 
+def test_preview_takes_a_date_for_its_midnight(offline_cli: Cli) -> None:
+    words = ("schedules", "preview", "--every", "1h", "--timezone", "Europe/Berlin", "-n", "1")
+
+    assert instants(offline_cli(*words, "--from", "2031-01-01", "-o", "json")) == [
+        "2031-01-01T00:00:00Z"
+    ]
+
+
 def test_preview_for_people_names_the_zone(offline_cli: Cli) -> None:
     words = ("schedules", "preview", "--every", "1h", *SUNDAY, "-n", "1", "-o", "table")
     heading, line = offline_cli(*words).stdout.splitlines()

@@ -18,6 +18,11 @@ from automagik.core.tasks.states import TaskState
 
 MINUTE = timedelta(minutes=1)
 LEASE = timedelta(seconds=30)
+WAITS_FOR_A_ROW = """
+SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE NOT l.granted AND a.datname = current_database()
+"""
+"""Whether somebody waits for a lock that somebody else holds."""
 
 
 class _Dead(Exception):

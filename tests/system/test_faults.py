@@ -3,6 +3,7 @@
 import signal
 from datetime import timedelta
 
+import psutil
 import pytest
 import redis
 
@@ -27,6 +28,8 @@ def test_a_killed_workers_run_starts_again_elsewhere(
     """Within the lease and five seconds, as attempt 2, with one result."""
     fleet.beat()
     workers = [fleet.worker("-P", pool, "-c", "2") for _ in range(2)]
+    for worker in workers:
+        assert bool(psutil.Process(worker.pid).children()) == (pool == "prefork")
     task = desk.run("Slow", "survivor", tweaks=SHORT)
     demo_server.wait_for_runs(lambda runs: len(runs) == 1)
     busy = fleet.value("SELECT pid FROM workers w JOIN tasks t ON t.worker_id = w.id")

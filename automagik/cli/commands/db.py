@@ -22,7 +22,7 @@ _COLUMNS = (Column("revision"), Column("head", "Newest"), Column("is_current", "
 
 @app.command()
 def init() -> None:
-    """Create the database if it is missing, and bring it to the newest schema.
+    """Create the database if need be, and bring it up to date.
 
     Safe to run again: data stays.
 
@@ -83,7 +83,7 @@ def current() -> None:
 
 @app.command()
 def check() -> None:
-    """Fail unless the schema is current and the tables are as the models say.
+    """Fail unless the schema is current and complete.
 
     Example: automagik db check && automagik schedules list
     """

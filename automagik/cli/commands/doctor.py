@@ -52,9 +52,12 @@ _SETTINGS = (Column("name", "Setting"), Column("value"), Column("origin", "From"
 
 def _show(diagnosis: "Diagnosis") -> None:
     """In a pipe the checks alone: one kind of line."""
-    printer().items([asdict(check) for check in diagnosis.checks], _CHECKS, empty="")
+    checks = [asdict(check) for check in diagnosis.checks]
     if not printer().for_people:
+        printer().items(checks, _CHECKS, empty="")
         return
+    needed = any(check["fix"] for check in checks)
+    printer().items(checks, _CHECKS if needed else _CHECKS[:-1], empty="")
     printer().raw("\n")
     chosen = [asdict(setting) for setting in diagnosis.settings if setting.origin != "default"]
     printer().items(chosen, _SETTINGS, empty="All settings are at their defaults.")

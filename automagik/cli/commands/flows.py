@@ -8,6 +8,7 @@ import typer
 from automagik.cli import person
 from automagik.cli.commands.sources import ensure_default, open_sources
 from automagik.cli.context import database, printer, settings
+from automagik.cli.failures import INTERRUPTED
 from automagik.cli.options import (
     InputText,
     MaxRetries,
@@ -63,18 +64,25 @@ def sync(
     """
     from automagik.cli import flow_report
     from automagik.core.flows.sync import FlowSync
+    from automagik.core.flows.sync_report import SyncedFlow
 
     if everything and flows:
         raise typer.BadParameter("give names or --all, not both")
     sources = open_sources()
     ensure_default(sources)
-    report = FlowSync(database(), settings()).sync(
-        flows or (),
-        source=sources.get(source) if source else None,
-        input_component=input_component,
-        output_component=output_component,
-        choose=flow_report.ask if person.is_there() else None,
-    )
+    done: list[SyncedFlow] = []
+    try:
+        report = FlowSync(database(), settings()).sync(
+            flows or (),
+            source=sources.get(source) if source else None,
+            input_component=input_component,
+            output_component=output_component,
+            choose=flow_report.ask if person.is_there() else None,
+            on_flow=done.append,
+        )
+    except KeyboardInterrupt:
+        flow_report.broken_off(printer(), done)
+        raise typer.Exit(INTERRUPTED) from None
     flow_report.synced(printer(), report)
     if report.errors:
         raise typer.Exit(report.errors[0].exit_code)
@@ -105,7 +113,9 @@ def show(
         bool, typer.Option("--advanced", help="All parameters, also the advanced ones.")
     ] = False,
 ) -> None:
-    """Show one flow: its components, what can be tweaked, and what is odd about it.
+    """Show one flow: its components, and what can be tweaked.
+
+    In a pipe without its components, which are in -o json.
 
     Example: automagik flows show "Daily report"
     """
@@ -144,7 +154,7 @@ def run(
     """
     from automagik.cli import task_report
     from automagik.cli.run_input import run_input_from
-    from automagik.cli.waiting import finish
+    from automagik.cli.waiting import finish, say_how_to_follow
 
     run_input = run_input_from(text, tweaks=tweak, session=session)
     flows, tasks = _manager(), _tasks()
@@ -161,7 +171,7 @@ def run(
         finish(tasks, task, timeout=wait_timeout)
         return
     printer().made(task_report.as_item(task))
-    printer().say(f"Watch it with: automagik tasks watch {task.id}")
+    say_how_to_follow(task)
 
 
 @app.command()

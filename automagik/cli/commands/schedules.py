@@ -114,7 +114,7 @@ def list_(
 
 @app.command()
 def show(schedule: Name) -> None:
-    """Show one schedule: its rule in words, its next runs and its latest tasks.
+    """Show one schedule: its rule, its next runs and its latest tasks.
 
     Example: automagik schedules show greeter-every-5m
     """
@@ -218,7 +218,7 @@ def trigger(schedule: Name, *, wait: Wait = False) -> None:
     Example: automagik schedules trigger greeter-every-5m --wait
     """
     from automagik.cli import task_report
-    from automagik.cli.waiting import finish
+    from automagik.cli.waiting import finish, say_how_to_follow
     from automagik.core.tasks.manager import TaskManager
 
     task = _manager().trigger(_resolve(schedule), actor=_ACTOR)
@@ -226,7 +226,7 @@ def trigger(schedule: Name, *, wait: Wait = False) -> None:
         finish(TaskManager(database(), settings()), task)
         return
     printer().made(task_report.as_item(task))
-    printer().say(f"Watch it with: automagik tasks watch {task.id}")
+    say_how_to_follow(task)
 
 
 @app.command()
@@ -242,7 +242,7 @@ def preview(
     expr: Expr = None,
     timezone: Timezone = None,
     start: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="By default now.")
+        str | None, typer.Option("--from", metavar="TIME", help="A time or a date; by default now.")
     ] = None,
     count: Annotated[
         int, typer.Option("-n", "--count", min=1, max=10_000, help="How many; by default 5.")

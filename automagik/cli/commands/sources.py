@@ -96,13 +96,16 @@ def show(name: Name) -> None:
 
 @app.command("test")
 def check(name: Name = "default") -> None:
-    """Ask a source whether it is there, which version it has and whether the key is valid.
+    """Ask a source for its version, and whether the key is valid.
 
     Example: automagik sources test prod
     """
     sources = open_sources()
     found = sources.test(sources.get(name))
-    context.printer().item(_check_record(found), _CHECK)
+    columns = _CHECK if found.error else _CHECK[:-1]
+    context.printer().item(
+        _check_record(found), columns if context.printer().for_people else _CHECK
+    )
     if found.error:
         raise found.error
 
@@ -159,7 +162,7 @@ def delete(
         )
     person.confirm(f"{what}?", yes=yes)
     sources.delete(source, with_flows=with_flows)
-    context.printer().say(f"Deleted the source {source.name!r}.")
+    context.printer().say(f"✓ Deleted the source {source.name!r}.")
 
 
 def open_sources() -> "SourceManager":

@@ -38,10 +38,10 @@ Level = Annotated[
 def list_(
     *,
     flow: Annotated[
-        str | None, typer.Option("--flow", "-f", metavar="NAME|ID", help="Tasks of this flow.")
+        str | None, typer.Option("--flow", "-f", metavar="FLOW", help="Tasks of this flow.")
     ] = None,
     schedule: Annotated[
-        str | None, typer.Option("--schedule", metavar="NAME|ID", help="Tasks of this schedule.")
+        str | None, typer.Option("--schedule", metavar="SCHEDULE", help="Tasks of this schedule.")
     ] = None,
     state: Annotated[
         list[TaskState] | None, typer.Option("--state", "-s", help="In this state; repeatable.")
@@ -76,6 +76,8 @@ def list_(
 @app.command()
 def show(task: TaskRef) -> None:
     """Show everything about one task.
+
+    In a pipe without its attempts and events, which are in -o json.
 
     Example: automagik tasks show @last
     """

@@ -28,10 +28,10 @@ _COLUMNS = (
     state_column("state"),
     Column("slots"),
     Column("busy"),
-    Column("queues", format=", ".join),
-    Column("version"),
+    Column("queues", format=", ".join, wide=True),
+    Column("version", wide=True),
     Column("heartbeat_age", "Heartbeat", format=_ago),
-    Column("id"),
+    Column("id", wide=True),
 )
 
 

@@ -13,11 +13,13 @@ _HEX = re.compile(r"[0-9a-f]{4,32}")
 _SHOWN = 5
 
 
-def find(connection: Connection, row: Any, reference: str, *, noun: str) -> UUID:
+def find(
+    connection: Connection, row: Any, reference: str, *, noun: str, hint: str | None = None
+) -> UUID:
     """The id of the row that a reference means, exact name first.
 
-    `row` is a mapped class, with a `name` or without. Raises NotFound with the nearest names, and
-    Ambiguous with the candidates.
+    `row` is a mapped class, with a `name` or without. Raises NotFound with the nearest names, or
+    with the hint where no name is near, and Ambiguous with the candidates.
     """
     reference = reference.strip()
     found = _by_name(connection, row, reference) or _by_id(connection, row, reference)
@@ -27,7 +29,10 @@ def find(connection: Connection, row: Any, reference: str, *, noun: str) -> UUID
         shown = ", ".join(str(i) for i in found[:_SHOWN])
         raise Ambiguous(f"{noun.capitalize()} {reference!r} could be any of: {shown}")
     raise NotFound(
-        f"There is no {noun} {reference!r}.", hint=_suggestion(connection, row, reference)
+        f"There is no {noun} {reference!r}.",
+        hint=_suggestion(connection, row, reference)
+        or hint
+        or f"See which there are with: automagik {noun}s list",
     )
 
 
@@ -60,6 +65,6 @@ def _by_id(connection: Connection, row: Any, reference: str) -> list[UUID]:
 def _suggestion(connection: Connection, row: Any, reference: str) -> str | None:
     if not hasattr(row, "name"):
         return None
-    names = list(connection.scalars(select(row.name).limit(10_000)))
+    names = set(connection.scalars(select(row.name).limit(10_000)))
     close = get_close_matches(reference, names, n=3, cutoff=0.5)
     return f"Did you mean {' or '.join(repr(name) for name in close)}?" if close else None

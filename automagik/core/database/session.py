@@ -38,7 +38,8 @@ class Database:
         self.engine: Engine = create_engine(
             url,
             pool_size=pool_size,
-            max_overflow=pool_size,
+            # The number of threads is the bound: one that waits for a connection loses its lease.
+            max_overflow=-1,
             pool_pre_ping=False,
             connect_args=_CONNECT_ARGS,
             # A parameter may hold the input of a flow; errors are logged.

@@ -21,9 +21,7 @@ def check_sources(settings: Settings) -> Iterator[Check]:
         manager = SourceManager(database, settings)
         sources = manager.list()
         if not sources:
-            yield warning(
-                "Sources", "none yet", fix="Add one: automagik sources add NAME --url URL"
-            )
+            yield warning("Sources", "none yet", fix="Add one: automagik sources add NAME URL")
         for source in sources:
             yield source_check(manager.test(source))
 
@@ -49,6 +47,6 @@ def check_encryption(settings: Settings) -> Iterator[Check]:
         keyring.decrypt(token)
     place = "AUTOMAGIK_SECRET_KEY" if keyring.configured else str(keyring.file)
     if keyring.configured or keyring.file.exists():
-        yield ok("Encryption", f"key in {place}, reads {len(tokens)} stored secrets")
+        yield ok("Encryption", f"key in {place}, reads all {len(tokens)} stored")
     else:
         yield ok("Encryption", f"no secret stored yet; the first one makes {place}")

@@ -12,6 +12,7 @@ from automagik.core.database.models import FlowRow, SourceRow
 from automagik.core.exceptions import Ambiguous, NotFound
 
 _SHOWN = 5
+_LOOK = "See which there are with: automagik flows list, bring new ones in with: flows sync"
 
 
 def find_flow(connection: Connection, reference: str, *, source_id: UUID | None = None) -> UUID:
@@ -60,14 +61,10 @@ def _on_source(connection: Connection, reference: str) -> list[UUID]:
 
 
 def _by_prefix(connection: Connection, reference: str, source_id: UUID | None) -> UUID:
-    try:
-        flow_id = find(connection, FlowRow, reference, noun="flow")
-    except NotFound as error:
-        hint = error.hint or "Bring new flows in with: automagik flows sync"
-        raise NotFound(error.message, hint=hint) from error
+    flow_id = find(connection, FlowRow, reference, noun="flow", hint=_LOOK)
     its_source = connection.scalar(select(FlowRow.source_id).where(FlowRow.id == flow_id))
     if source_id not in (None, its_source):
-        raise NotFound(f"There is no flow {reference!r} on this source.")
+        raise NotFound(f"There is no flow {reference!r} on this source.", hint=_LOOK)
     return flow_id
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -23,9 +24,11 @@ from automagik.core.exceptions import Conflict, InvalidInput, NotFound
 from automagik.core.flows import source_rows
 from automagik.core.flows.deletion import delete_flows, weigh
 from automagik.core.flows.exceptions import RemoteError, SourceUnauthorized
-from automagik.core.flows.remote import RemoteFlows
 from automagik.core.flows.source_url import normalize_source_url
 from automagik.core.flows.values import FlowBaggage, Source, SourceCheck
+
+if TYPE_CHECKING:
+    from automagik.core.flows.remote import RemoteFlows
 
 DEFAULT_SOURCE = "default"
 """The source that LANGFLOW_API_URL and LANGFLOW_API_KEY define."""
@@ -114,9 +117,10 @@ class SourceManager:
         """Raises NotFound, and Conflict when it has flows, or one of them is running."""
         of_this = FlowRow.source_id == source.id
         with self._database.transaction() as connection:
-            # Until the end nobody can add a flow.
-            lock = select(SourceRow.id).where(SourceRow.id == source.id).with_for_update()
-            if connection.scalar(lock) is None:
+            # Until the end no sync can add a flow. Tasks can still be added: who fires a schedule
+            # would wait for us, and we for the schedule.
+            lock = select(SourceRow.id).where(SourceRow.id == source.id)
+            if connection.scalar(lock.with_for_update(key_share=True)) is None:
                 raise NotFound(f"There is no source {source.name!r}.")
             flows = connection.scalar(select(func.count()).where(of_this)) or 0
             if flows and not with_flows:
@@ -142,7 +146,7 @@ class SourceManager:
             return known
         return self.update(known, url=url, api_key=key)
 
-    def client(self, source: Source | UUID) -> RemoteFlows:
+    def client(self, source: Source | UUID) -> "RemoteFlows":
         """Raises NotFound, SecretUnreadable."""
         source_id = source if isinstance(source, UUID) else source.id
         return self._remote(*self._stored_access(source_id))
@@ -174,7 +178,10 @@ class SourceManager:
             "checked_at": func.now(),
         }
 
-    def _remote(self, url: str, api_key: SecretStr | None) -> RemoteFlows:
+    def _remote(self, url: str, api_key: SecretStr | None) -> "RemoteFlows":
+        # With requests it takes a while to import, and who only lists sources calls none.
+        from automagik.core.flows.remote import RemoteFlows
+
         return RemoteFlows(
             url,
             api_key or SecretStr(""),

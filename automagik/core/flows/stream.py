@@ -21,7 +21,7 @@ class RunEvent:
     """Something a run says while it goes on.
 
     `kind` is LangFlow's word (add_message, token, error, ...), `text` a short text for people,
-    `component` the id of the node that says it, `sender` who speaks (User, Machine, ...).
+    `component` the id of the node that says it, or `user`; `sender` who speaks (User, Machine).
     """
 
     kind: str
@@ -69,9 +69,14 @@ def _described(kind: str, data: Mapping[str, Any]) -> RunEvent:
         text=readable(said)[:MAX_EVENT_TEXT]
         if kind == "error"
         else str(said or "")[:MAX_EVENT_TEXT],
-        component=source.get("id"),
+        component=source.get("id") or _speaker(data),
         sender=data.get("sender"),
     )
+
+
+def _speaker(data: Mapping[str, Any]) -> str | None:
+    """What the user said comes from no node."""
+    return "user" if data.get("sender") == "User" else None
 
 
 def _events(chunks: Iterable[bytes]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -7,6 +7,7 @@ lets an edge beat a tweak, all in silence. So every tweak is held against the an
 import difflib
 import json
 from collections.abc import Iterable, Mapping
+from shlex import quote
 from typing import Any
 
 from automagik.core.flows.analyzer import FlowAnalysis
@@ -32,6 +33,15 @@ ALLOWED: dict[str, tuple[type, ...]] = {
     "table": (list,),
 }
 """What a field of a type can hold. Fields of other types take anything."""
+SAMPLES: dict[tuple[type, ...], str] = {
+    (str,): '"some text"',
+    (int,): "3",
+    NUMBERS: "0.5",
+    (bool,): "true",
+    (dict, list): '{"key": "value"}',
+    (dict, list, str): '{"key": "value"}',
+    (list,): '[{"column": "value"}]',
+}
 
 
 def parse_tweaks(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -134,8 +144,10 @@ def _fitting(component: Component, parameter: Parameter, *, value: Any) -> Any:
         return json.dumps(value)
     if parameter.is_list and isinstance(value, list) and all(_fits(v, allowed) for v in value):
         return value
+    where = f"{component.id}.{parameter.name}"
     raise InvalidFlowInput(
-        f"{component.id}.{parameter.name} takes {parameter.type}, not {json.dumps(value)[:80]}."
+        f"{where} takes {parameter.type}, not {json.dumps(value)[:80]}.",
+        hint=f"For example: --tweak {quote(f'{where}={SAMPLES[allowed]}')}",
     )
 
 

@@ -30,12 +30,15 @@ class ReadyQueue(Protocol):
 
 # A source's row lock makes its limit hold with any number of beats: only one of them counts and
 # sends for a source at a time. Tasks of other sources go out meanwhile through the other beats.
-# It is not FOR UPDATE, which would make everybody wait who inserts a task of the source.
+# It is not FOR UPDATE, which would make everybody wait who inserts a task of the source. A source
+# without a free place is not locked: a beat with a backlog looks many times a second.
 _LOCK_SOURCES = text("""
 SELECT s.id FROM sources s
 WHERE EXISTS (
     SELECT FROM tasks t
     WHERE t.source_id = s.id AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
+) AND s.max_parallel_runs > (
+    SELECT count(*) FROM tasks u WHERE u.source_id = s.id AND u.state IN ('queued', 'running')
 )
 FOR NO KEY UPDATE SKIP LOCKED
 """)
@@ -71,16 +74,21 @@ WHERE status = 'online' AND heartbeat_at > now() - :silence
 """)
 
 _OVERDUE_DELIVERIES = text("""
-SELECT t.id, f.name AS flow, c.name AS schedule
-FROM tasks t JOIN flows f ON f.id = t.flow_id LEFT JOIN schedules c ON c.id = t.schedule_id
-WHERE t.state = 'queued' AND t.queued_at < now() - :overdue
-ORDER BY t.queued_at LIMIT :batch
-FOR UPDATE OF t SKIP LOCKED
+SELECT id FROM tasks WHERE state = 'queued' AND queued_at < now() - :overdue
 """)
 
-_MARK_SENT_AGAIN = text("UPDATE tasks SET queued_at = now() WHERE id = ANY(:ids)")
-
-RECONCILE_BATCH = 1_000
+# A worker or another beat may have been faster: then the row is not queued or not overdue any more.
+_MARK_SENT_AGAIN = text("""
+WITH lost AS (
+    SELECT id FROM tasks
+    WHERE id = ANY(:ids) AND state = 'queued' AND queued_at < now() - :overdue
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE tasks t SET queued_at = now()
+FROM lost, flows f
+WHERE t.id = lost.id AND f.id = t.flow_id
+RETURNING t.id, f.name AS flow, (SELECT name FROM schedules WHERE id = t.schedule_id) AS schedule
+""")
 
 
 def dispatch(connection: Connection, queue: ReadyQueue, *, target: int, actor: str) -> int:
@@ -116,14 +124,10 @@ def reconcile(connection: Connection, queue: ReadyQueue, *, overdue: timedelta) 
     Redis may have been flushed, restarted or failed over, or a worker died after taking a delivery
     and before claiming its task. A delivery that still waits in Redis is left alone, however long.
     """
-    rows = connection.execute(
-        _OVERDUE_DELIVERIES, {"overdue": overdue, "batch": RECONCILE_BATCH}
-    ).all()
-    if not rows:
+    ids = set(connection.scalars(_OVERDUE_DELIVERIES, {"overdue": overdue}))
+    lost = ids - queue.task_ids() if ids else ids
+    if not lost:
         return 0
-    present = queue.task_ids()
-    lost = [row for row in rows if row.id not in present]
-    if lost:
-        connection.execute(_MARK_SENT_AGAIN, {"ids": [row.id for row in lost]})
-        queue.publish([Delivery(task_id=r.id, flow=r.flow, schedule=r.schedule) for r in lost])
-    return len(lost)
+    rows = connection.execute(_MARK_SENT_AGAIN, {"ids": [*lost], "overdue": overdue}).all()
+    queue.publish([Delivery(task_id=r.id, flow=r.flow, schedule=r.schedule) for r in rows])
+    return len(rows)

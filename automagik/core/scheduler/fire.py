@@ -50,11 +50,7 @@ def plan(cadence: Cadence, *, due: datetime, now: datetime, grace: timedelta) ->
 
 
 _DUE = text("""
-SELECT s.id, s.name, s.type, s.expr, s.timezone, s.anchor_at, s.next_run_at, s.input_value,
-    s.tweaks, s.session_id, s.priority,
-    coalesce(s.max_retries, f.max_retries, :max_retries) AS max_retries,
-    coalesce(s.timeout_seconds, f.timeout_seconds, :timeout_seconds) AS timeout_seconds,
-    s.flow_id, f.version_id, f.source_id, f.gone_at, now() AS now
+SELECT s.id, s.name, s.type, s.expr, s.timezone, s.anchor_at, s.next_run_at, f.gone_at, now() AS now
 FROM schedules s JOIN flows f ON f.id = s.flow_id
 WHERE s.status = 'active' AND s.next_run_at <= now()
 ORDER BY s.next_run_at
@@ -62,17 +58,19 @@ FOR UPDATE OF s SKIP LOCKED
 LIMIT :batch
 """)
 
-# One statement for the whole batch; the rows travel as one JSON document.
+# One statement for the whole batch. Inputs, which may be large, do not leave the database.
 _INSERT_TASKS = text("""
 INSERT INTO tasks (id, flow_id, flow_version_id, source_id, schedule_id, scheduled_for, run_at,
     input_value, tweaks, session_id, priority, max_retries, max_attempts, timeout_seconds,
     state_actor, state_reason)
-SELECT id, flow_id, flow_version_id, source_id, schedule_id, scheduled_for, scheduled_for,
-    input_value, tweaks, session_id, priority, max_retries, max_retries + 1, timeout_seconds,
-    :actor, state_reason
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, flow_id uuid, flow_version_id uuid,
-    source_id uuid, schedule_id uuid, scheduled_for timestamptz, input_value text, tweaks jsonb,
-    session_id text, priority int, max_retries int, timeout_seconds float, state_reason text)
+SELECT r.id, f.id, f.version_id, f.source_id, s.id, r.scheduled_for, r.scheduled_for,
+    s.input_value, s.tweaks, s.session_id, s.priority, limits.retries, limits.retries + 1,
+    coalesce(s.timeout_seconds, f.timeout_seconds, :timeout_seconds), :actor, r.state_reason
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, schedule_id uuid,
+    scheduled_for timestamptz, state_reason text)
+JOIN schedules s ON s.id = r.schedule_id
+JOIN flows f ON f.id = s.flow_id
+CROSS JOIN LATERAL (SELECT coalesce(s.max_retries, f.max_retries, :max_retries)) limits (retries)
 ON CONFLICT (schedule_id, scheduled_for) DO NOTHING
 """)
 
@@ -87,25 +85,20 @@ WHERE schedules.id = r.id
 
 def fire(connection: Connection, *, settings: Settings, actor: str) -> int:
     """Turns one batch of due schedules into tasks; returns how many schedules were due."""
-    due = (
-        connection.execute(
-            _DUE,
-            {
-                "batch": BATCH,
-                "max_retries": settings.max_retries,
-                "timeout_seconds": settings.run_timeout_seconds,
-            },
-        )
-        .mappings()
-        .all()
-    )
+    due = connection.execute(_DUE, {"batch": BATCH}).mappings().all()
     if not due:
         return 0
     grace = timedelta(seconds=settings.misfire_grace_seconds)
     moves = [_move(row, grace) for row in due]
     tasks = [task for task, _ in moves if task is not None]
     if tasks:
-        connection.execute(_INSERT_TASKS, {"rows": _as_json(tasks), "actor": actor})
+        arguments = {
+            "rows": _as_json(tasks),
+            "actor": actor,
+            "max_retries": settings.max_retries,
+            "timeout_seconds": settings.run_timeout_seconds,
+        }
+        connection.execute(_INSERT_TASKS, arguments)
     connection.execute(_MOVE_CLOCKS, {"rows": _as_json([clock for _, clock in moves])})
     return len(due)
 
@@ -143,17 +136,8 @@ def _task(row: RowMapping, firing: Firing) -> dict[str, Any]:
         reason = f"makes up for all occurrences since {firing.missed_since.isoformat()}"
     return {
         "id": new_id(),
-        "flow_id": row["flow_id"],
-        "flow_version_id": row["version_id"],
-        "source_id": row["source_id"],
         "schedule_id": row["id"],
         "scheduled_for": firing.occurrence,
-        "input_value": row["input_value"],
-        "tweaks": row["tweaks"],
-        "session_id": row["session_id"],
-        "priority": row["priority"],
-        "max_retries": row["max_retries"],
-        "timeout_seconds": row["timeout_seconds"],
         "state_reason": reason,
     }
 

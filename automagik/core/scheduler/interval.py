@@ -54,9 +54,12 @@ def parse_interval(expr: str, *, anchor: datetime) -> Interval:
     return Interval(every=_parse_every(expr), anchor=anchor.astimezone(UTC))
 
 
-def in_words(duration: timedelta) -> str:
-    """Such as `1 hour 30 minutes`; fractions of a second are left out."""
-    parts = _in_units(duration)
+def in_words(duration: timedelta, *, units: int | None = None) -> str:
+    """Such as `1 hour 30 minutes`; fractions of a second are left out.
+
+    Of the units the largest `units` are said; None: all.
+    """
+    parts = _in_units(duration)[:units]
     return " ".join(f"{count} {_WORDS[unit]}{'s' if count > 1 else ''}" for count, unit in parts)
 
 

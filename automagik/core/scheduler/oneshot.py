@@ -52,7 +52,7 @@ def parse_oneshot(expr: str, *, timezone: str, now: datetime) -> OneShot:
         return OneShot(at=at, zone=zone_named(timezone))
     cadence = load_oneshot(expr, timezone=timezone)
     if cadence.at <= now:
-        ago = in_words(now - cadence.at)
+        ago = in_words(now - cadence.at, units=2)
         raise _refusal(expr, f"it lies in the past, {ago} ago" if ago else "it is already now")
     return cadence
 

@@ -23,6 +23,7 @@ from automagik.core.scheduler.outlook import Outlook, look
 from automagik.core.scheduler.reaper import mark_lost_workers, prune, reap
 from automagik.core.tasks.heartbeat import BEATS_PER_LEASE
 from automagik.core.tasks.presence import beat_stopped, beat_ticked, register_beat
+from automagik.core.tasks.workers import LIVE_LEASES
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -32,6 +33,8 @@ BACKLOG_WAIT = timedelta(milliseconds=50)
 ERROR_WAIT = timedelta(seconds=1)
 # A sign of life, and what may come late.
 CHORES_EVERY = timedelta(seconds=5)
+# It reads the whole ready-queue, which may be long and healthy.
+RECONCILE_EVERY = timedelta(seconds=1)
 
 
 class Ticker:
@@ -47,9 +50,11 @@ class Ticker:
         self._pid = pid
         self._actor = f"beat@{host}"
         self._lease = timedelta(seconds=settings.lease_seconds)
+        self._silence = LIVE_LEASES * self._lease
         self._beat_id: UUID | None = None
         self._listener: Listener | None = None
         self._chores_due = 0.0
+        self._reconcile_due = 0.0
 
     def tick(self) -> None:
         """Does what is due and waits for the next instant, a notification, or a few seconds."""
@@ -100,7 +105,7 @@ class Ticker:
 
     def _dispatch(self, connection: Connection) -> int:
         target = ready_queue_target(
-            connection, least=self._settings.ready_queue_target, silence=2 * self._lease
+            connection, least=self._settings.ready_queue_target, silence=self._silence
         )
         return dispatch(connection, self._queue, target=target, actor=self._actor)
 
@@ -113,6 +118,9 @@ class Ticker:
         overdue = timedelta(seconds=self._settings.reconcile_seconds)
         if outlook.oldest_delivery is None or outlook.oldest_delivery < overdue:
             return
+        if time.monotonic() < self._reconcile_due:
+            return
+        self._reconcile_due = time.monotonic() + RECONCILE_EVERY.total_seconds()
         sent = self._in_transaction(lambda c: reconcile(c, self._queue, overdue=overdue))
         if sent:
             logger.warning("%d deliveries were lost and went out again", sent)
@@ -123,9 +131,8 @@ class Ticker:
         every = min(CHORES_EVERY, self._lease / BEATS_PER_LEASE)
         self._chores_due = time.monotonic() + every.total_seconds()
         self._in_transaction(self._sign_of_life)
-        silence = 2 * self._lease
-        if outlook.longest_silence is not None and outlook.longest_silence > silence:
-            self._in_transaction(lambda c: mark_lost_workers(c, silence=silence))
+        if outlook.longest_silence is not None and outlook.longest_silence > self._silence:
+            self._in_transaction(lambda c: mark_lost_workers(c, silence=self._silence))
         if self._settings.retention_days is not None:
             age = timedelta(days=self._settings.retention_days)
             self._in_transaction(lambda c: prune(c, age=age))

@@ -39,17 +39,22 @@ class Claim:
     output_component: str | None
 
 
-# The attempt number is the fencing token: everything a worker writes later names it.
+# The attempt number is the fencing token: everything a worker writes later names it. The row is
+# locked first: a worker may be faster than the commit of the beat that sent the delivery. It waits
+# for it there and sees `queued`, where an UPDATE alone would see a `waiting` row and pass it by.
 _CLAIM = text("""
-WITH claimed AS (
+WITH due AS (
+    SELECT id, state FROM tasks
+    WHERE id = :task_id AND state IN ('pending', 'queued', 'waiting') AND run_at <= now()
+    FOR NO KEY UPDATE
+), claimed AS (
     UPDATE tasks SET state = 'running', attempt = attempt + 1, worker_id = :worker_id,
         lease_expires_at = now() + :lease, started_at = now(),
         state_actor = :worker_name, state_reason = NULL,
         -- The source runs what it has now, which is the version we synced last.
         flow_version_id = flows.version_id
-    FROM flows
-    WHERE tasks.id = :task_id AND state IN ('pending', 'queued') AND run_at <= now()
-        AND flows.id = tasks.flow_id
+    FROM due, flows
+    WHERE tasks.id = due.id AND due.state IN ('pending', 'queued') AND flows.id = tasks.flow_id
     RETURNING tasks.*, flows.name AS flow_name, flows.remote_id AS remote_flow_id,
         flows.input_component, flows.output_component
 ), attempted AS (

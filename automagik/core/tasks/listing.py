@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Select, select, union_all
 
 from automagik.core.database import lookup
-from automagik.core.database.models import FlowRow, ScheduleRow, TaskRow
+from automagik.core.database.models import ScheduleRow, TaskRow
+from automagik.core.flows.reference import find_flow
 from automagik.core.tasks.rows import as_task, tasks
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.values import Task
@@ -18,7 +19,7 @@ from automagik.core.tasks.values import Task
 class TaskFilter:
     """Which tasks a list shows.
 
-    Flow and schedule are what a person types: a name, an id, or the beginning of one.
+    Flow and schedule are what a person types: a name, an id, the beginning of one, or SOURCE/FLOW.
     """
 
     flow: str | None = None
@@ -40,8 +41,7 @@ def list_tasks(connection: Connection, wanted: TaskFilter) -> list[Task]:
 def _conditions(connection: Connection, wanted: TaskFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.flow is not None:
-        flow_id = lookup.find(connection, FlowRow, wanted.flow, noun="flow")
-        conditions.append(TaskRow.flow_id == flow_id)
+        conditions.append(TaskRow.flow_id == find_flow(connection, wanted.flow))
     if wanted.schedule is not None:
         schedule_id = lookup.find(connection, ScheduleRow, wanted.schedule, noun="schedule")
         conditions.append(TaskRow.schedule_id == schedule_id)

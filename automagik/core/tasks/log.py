@@ -5,7 +5,7 @@ from threading import Lock
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, text
 
 from automagik.core.database.models import TaskLogRow, TaskRow
 from automagik.core.database.session import Database
@@ -60,6 +60,8 @@ class TaskLog:
                 return
             lines = list(self._lines)
             with database.transaction() as connection:
+                # Whoever deletes the flow holds the task; the heartbeat must go on meanwhile.
+                connection.execute(text("SET LOCAL lock_timeout = '1s'"))
                 self._write(connection, lines)
             del self._lines[: len(lines)]
 

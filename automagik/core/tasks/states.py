@@ -1,11 +1,12 @@
 """The states of a task and every way from one to another.
 
-    pending ──▶ queued ──▶ running ──▶ completed | failed | cancelled
-       ▲          │         │    ▲
-       │          │         ▼    │ (claimed before its dispatcher committed, or by hand)
-       │          └◀──── waiting─┘      a retry that is not due yet
-       └── paused ◀── pending | queued | waiting
-    pending ◀── failed | cancelled      a retry by hand
+    pending ──▶ queued ──▶ running ──▶ completed | failed
+                  ▲           │
+                  └─ waiting ◀┘           a retry that is not due yet
+    pending ──▶ running                   a beat died after it had sent the delivery
+    pending | queued | waiting ──▶ paused ──▶ pending
+    any but the final ──▶ cancelled
+    failed | cancelled ──▶ pending        a retry by hand
 
 The database enforces the same table by a trigger; a test holds the two together.
 """

@@ -11,17 +11,17 @@ from typing import TypeVar
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from automagik.core.config import Settings
 from automagik.core.database.exceptions import DatabaseUnreachable
-from automagik.core.database.models import FlowVersionRow
 from automagik.core.database.session import Database
 from automagik.core.encryption import Keyring
 from automagik.core.exceptions import AutomagikError, Unreachable
 from automagik.core.flows.analyzer import FlowAnalysis, analyze
 from automagik.core.flows.exceptions import RemoteError, RunCancelled
 from automagik.core.flows.flow_input import FlowInput
+from automagik.core.flows.flow_rows import definition_of
 from automagik.core.flows.remote import RemoteFlows, RunAnswer
 from automagik.core.flows.run_body import RunBody, build_run_body
 from automagik.core.flows.run_handle import AbortReason, RunHandle
@@ -117,7 +117,6 @@ class TaskRunner:
             claimed.source_url,
             api_key,
             connect_timeout=timedelta(seconds=self._settings.connect_timeout_seconds),
-            read_timeout=claimed.timeout,
             max_answer_bytes=self._settings.max_answer_bytes,
         )
         run.log.say(
@@ -147,8 +146,7 @@ class TaskRunner:
         )
 
     def _analyze(self, version_id: UUID) -> FlowAnalysis:
-        query = select(FlowVersionRow.definition).where(FlowVersionRow.id == version_id)
-        return analyze(self._persist(lambda c: c.scalars(query).one()))
+        return analyze(self._persist(lambda c: definition_of(c, version_id)))
 
     def _api_key(self, claimed: Claim) -> SecretStr:
         """Empty where the source needs none."""

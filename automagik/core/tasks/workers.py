@@ -54,10 +54,8 @@ class Beat:
     stopped_at: datetime | None
 
 
-def list_workers(
-    connection: Connection, *, lease: timedelta, gone_for: timedelta = RECENTLY
-) -> list[Worker]:
-    """The live ones first, then those that went within `gone_for`, by sign of life."""
+def list_workers(connection: Connection, *, lease: timedelta) -> list[Worker]:
+    """The live ones first, then those that went RECENTLY, by sign of life."""
     busy = (
         select(TaskRow.worker_id, func.count().label("busy"))
         .where(TaskRow.state == TaskState.RUNNING)
@@ -75,16 +73,14 @@ def list_workers(
             (func.now() - WorkerRow.heartbeat_at).label("heartbeat_age"),
         )
         .outerjoin(busy, busy.c.worker_id == WorkerRow.id)
-        .where(WorkerRow.heartbeat_at > func.now() - gone_for)
+        .where(WorkerRow.heartbeat_at > func.now() - RECENTLY)
         .order_by(is_live.desc(), WorkerRow.heartbeat_at.desc())
     )
     return [Worker(**row) for row in connection.execute(query).mappings()]
 
 
-def list_beats(
-    connection: Connection, *, lease: timedelta, gone_for: timedelta = RECENTLY
-) -> list[Beat]:
-    """The live ones first, then those that went within `gone_for`, by tick."""
+def list_beats(connection: Connection, *, lease: timedelta) -> list[Beat]:
+    """The live ones first, then those that went RECENTLY, by tick."""
     is_live = and_(BeatRow.stopped_at.is_(None), _fresh(BeatRow.last_tick_at, lease))
     query = (
         select(
@@ -92,7 +88,7 @@ def list_beats(
             is_live.label("is_live"),
             (func.now() - BeatRow.last_tick_at).label("tick_age"),
         )
-        .where(BeatRow.last_tick_at > func.now() - gone_for)
+        .where(BeatRow.last_tick_at > func.now() - RECENTLY)
         .order_by(is_live.desc(), BeatRow.last_tick_at.desc())
     )
     return [Beat(**row) for row in connection.execute(query).mappings()]

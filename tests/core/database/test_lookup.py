@@ -66,6 +66,16 @@ def test_what_is_unknown_names_the_nearest(connection: Connection) -> None:
     assert missing.value.hint == "Did you mean 'staging'?"
 
 
+def test_without_a_near_name_it_says_where_to_look(connection: Connection) -> None:
+    with pytest.raises(NotFound) as missing:
+        find(connection, SourceRow, "qqqq", noun="source")
+    with pytest.raises(NotFound) as told:
+        find(connection, SourceRow, "qqqq", noun="source", hint="Look there.")
+
+    assert str(missing.value.hint).endswith("automagik sources list")
+    assert told.value.hint == "Look there."
+
+
 def test_anything_else_is_not_found(connection: Connection) -> None:
     for reference in ("", "019", "%", "_rod", "0198%", "x" * 1000, "f" * 33):
         with pytest.raises(NotFound):

@@ -1,6 +1,7 @@
 """SourceManager: only what a server has accepted is stored, and keys are never given out."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import pytest
@@ -9,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, text
 
 from automagik.core.config import Settings
-from automagik.core.database.models import FlowRow, SourceRow
+from automagik.core.database.models import FlowRow, ScheduleRow, SourceRow
 from automagik.core.database.session import Database
 from automagik.core.encryption import SecretUnreadable
 from automagik.core.exceptions import Conflict, InvalidInput, NotFound
@@ -24,7 +25,9 @@ from automagik.core.flows.sync import FlowSync
 from automagik.core.tasks.states import TaskState
 from automagik.demo.faults import html_page
 from automagik.demo.server import DemoServer
+from tests.core.embedded.patience import eventually
 from tests.core.flows.synced import add_schedule, add_source, add_task
+from tests.core.records import WAITS_FOR_A_ROW, rows
 
 CANARY = "sk-canary-0123456789"
 WRONG = SecretStr("sk-wrong")
@@ -193,6 +196,26 @@ def test_a_source_with_flows_is_deleted_only_with_them(
         assert connection.scalar(select(func.count()).select_from(FlowRow)) == 0
     with pytest.raises(NotFound):
         sources.delete(source)
+
+
+def test_a_source_is_deleted_while_one_of_its_schedules_fires(
+    sources: SourceManager, server: DemoServer, database: Database, settings: Settings
+) -> None:
+    """Deletion waits for the schedule, and the task of the schedule does not wait for deletion."""
+    source = add_source(database, settings, server)
+    FlowSync(database, settings).sync(["Echo"])
+    flow = FlowManager(database, settings).get("Echo")
+    add_schedule(database, flow)
+
+    with ThreadPoolExecutor(1) as person:
+        with database.transaction() as beat:
+            beat.execute(select(ScheduleRow.id).with_for_update())
+            deleting = person.submit(sources.delete, source, with_flows=True)
+            assert eventually(lambda: rows(database, WAITS_FOR_A_ROW) == [True], seconds=5)
+            add_task(database, flow)
+        deleting.result(timeout=10)
+
+    assert sources.list() == []
 
 
 def test_a_source_is_not_deleted_under_a_running_task(

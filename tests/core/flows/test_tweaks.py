@@ -89,8 +89,9 @@ def test_a_display_name_of_two_components_is_no_name() -> None:
     "value", ["0.2", True, None, [1.0], {"a": 1}, {"value": 1}, {"load_from_db": True}]
 )
 def test_a_value_that_the_field_cannot_hold_is_refused(value: Any) -> None:
-    with pytest.raises(InvalidFlowInput, match="takes float"):
+    with pytest.raises(InvalidFlowInput, match="takes float") as refused:
         checked("slow", {"Sleep": {"seconds": value}})
+    assert "--tweak SleepComponent-slow1.seconds=0.5" in str(refused.value.hint)
 
 
 @pytest.mark.parametrize(("given", "taken"), [("x", "x"), (42, "42"), (1.5, "1.5")])

@@ -43,6 +43,7 @@ def test_what_can_be_written(text: str, expr: str) -> None:
     [
         ("2026-11-20T12:59", "in the past, 1 minute ago"),
         ("2025-11-20 13:00", "in the past, 365 days ago"),
+        ("2025-11-20T11:58:57", "in the past, 365 days 1 hour ago"),
         ("2026-11-20T12:00:00.5Z", "already now"),
         ("2026-13-01T09:00", "there is no such time"),
         ("2026-02-30T09:00", "there is no such time"),

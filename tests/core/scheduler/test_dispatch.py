@@ -23,9 +23,11 @@ from automagik.core.scheduler.dispatch import (
 )
 from automagik.core.tasks.claim import claim
 from automagik.core.tasks.states import DISPATCHABLE, TaskState
+from tests.core.embedded.patience import eventually
 from tests.core.records import (
     LEASE,
     MINUTE,
+    WAITS_FOR_A_ROW,
     add_task,
     add_worker,
     claimed,
@@ -259,6 +261,22 @@ class TestTrouble:
         ways = rows(database, "SELECT to_state FROM task_events ORDER BY id")
         assert ways == ["pending", "queued", "running"]
 
+    def test_a_worker_that_is_faster_than_the_commit_of_a_retry_waits_as_well(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+    ) -> None:
+        """What it waits for is still `waiting` in the eyes of its statement."""
+        task_id = add_task(database, flow)
+        claimed(database, task_id)
+        put(database, TaskRow, task_id, state="waiting", lease_expires_at=None)
+        with ThreadPoolExecutor(1) as worker:
+            with database.transaction() as connection:
+                dispatch(connection, queue, target=300, actor="beat")
+                taking = worker.submit(claimed, database, task_id)
+                assert eventually(lambda: rows(database, WAITS_FOR_A_ROW) == [True], seconds=5)
+            taken = taking.result(timeout=10)
+
+        assert (taken.task_id, taken.attempt) == (task_id, 2)
+
 
 class TestReconcile:
     def test_only_what_is_overdue_and_not_in_redis_goes_out_again(
@@ -275,6 +293,19 @@ class TestReconcile:
         assert send_lost(database, queue) == 0
 
         assert delivered(redis_url) == [waits, lost]
+
+    def test_a_delivery_that_waits_in_redis_keeps_nobody_waiting(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+    ) -> None:
+        """Its row is not locked: a worker may claim it meanwhile."""
+        waits = add_task(database, flow)
+        send(database, queue)
+        put(database, TaskRow, waits, queued_at=func.now() - HOUR)
+
+        with database.transaction() as connection:
+            assert reconcile(connection, queue, overdue=MINUTE) == 0
+            with ThreadPoolExecutor(1) as worker:
+                assert worker.submit(claimed, database, waits).result(timeout=10).task_id == waits
 
     def test_a_flushed_redis_gets_everything_back(
         self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func
@@ -176,6 +177,36 @@ def test_chores_take_back_lost_runs_and_lost_deliveries_and_prune(
     assert set(rows(database, "SELECT id FROM tasks")) == {lost_run, lost_delivery}
     assert delivered(redis_url) == [lost_run, lost_delivery]
     assert task(database, lost_run)["attempt"] == 1
+
+
+class Counted:
+    """A ready-queue that counts how often it is read through."""
+
+    def __init__(self, queue: CeleryReadyQueue) -> None:
+        self.publish = queue.publish
+        self._queue = queue
+        self.readings = 0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def task_ids(self) -> set[UUID]:
+        self.readings += 1
+        return self._queue.task_ids()
+
+
+def test_a_long_ready_queue_is_not_read_through_at_every_tick(
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+) -> None:
+    task_id, counted = add_task(database, flow), Counted(queue)
+    with beating(database, settings, counted) as ticker:
+        ticker.tick()
+        put(database, TaskRow, task_id, queued_at=func.now() - DAY)
+        for _ in range(3):
+            ticker.tick()
+
+    assert delivered(redis_url) == [task_id]
+    assert counted.readings == 1
 
 
 def test_a_beat_is_known_while_it_ticks_and_says_goodbye(
