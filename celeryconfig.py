@@ -1,8 +1,13 @@
 """Celery's settings. PostgreSQL is the truth; Celery only carries task ids to workers."""
 
+from kombu.transport import TRANSPORT_ALIASES
+
 from automagik.core.config import get_settings
 
 _settings = get_settings()
+
+# Under their own names: with any other kombu would not know that rediss is encrypted.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "workers.transport:Transport"))
 
 broker_url = _settings.require_redis_url()
 broker_connection_retry_on_startup = True
@@ -26,7 +31,6 @@ task_ignore_result = True
 task_acks_late = True
 worker_prefetch_multiplier = 1
 
-worker_pool = "threads"
 worker_concurrency = _settings.worker_concurrency
 worker_send_task_events = True
 task_send_sent_event = True

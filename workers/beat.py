@@ -1,7 +1,9 @@
 """Celery beat on rows: `celery -A automagik beat`."""
 
+import logging
 import os
 import socket
+import sys
 from typing import Any
 
 from celery.beat import Scheduler
@@ -9,18 +11,26 @@ from celery.beat import Scheduler
 from automagik.core.config import get_settings
 from automagik.core.database.migrate import require_current
 from automagik.core.database.session import Database
+from automagik.core.exceptions import AutomagikError
 from automagik.core.scheduler.ticker import Ticker
 from workers.ready_queue import CeleryReadyQueue
+
+logger = logging.getLogger(__name__)
 
 
 class DatabaseScheduler(Scheduler):  # type: ignore[misc]
     """Overrides the tick and nothing else: there is no heap and no copy of the schedules."""
 
     def setup_schedule(self) -> None:
+        """Raises SystemExit with one line when the database is not there or not at this version."""
         settings = get_settings()
-        database = Database(settings.require_database_url(), pool_size=2)
-        with database.transaction() as connection:
-            require_current(connection)
+        try:
+            database = Database(settings.require_database_url(), pool_size=2)
+            with database.transaction() as connection:
+                require_current(connection)
+        except AutomagikError as error:
+            logger.critical("%s %s", error.message, error.hint or "")
+            sys.exit(error.exit_code)
         queue = CeleryReadyQueue(
             self.app, redis_url=settings.require_redis_url(), name=settings.queue
         )

@@ -1,9 +1,10 @@
 """The ready-queue in Redis, as Celery's workers read it."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import redis
 from celery import Celery
@@ -51,11 +52,33 @@ class CeleryReadyQueue:
         return {task_id for message in messages if (task_id := _task_id(message)) is not None}
 
 
+def cleaned(item: bytes, *, queue: str) -> bytes | None:
+    """The delivery made anew from its task id; None for what others have put there."""
+    task_id = _task_id(item)
+    if task_id is None:
+        return None
+    headers = json.loads(item)["headers"]
+    seen = {name: str(headers.get(name, "-")) for name in ("argsrepr", "kwargsrepr")}
+    body = [[str(task_id)], {}, dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))]
+    message = {
+        "body": b64encode(json.dumps(body).encode()).decode(),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {"task": TASK_NAME, "id": str(task_id), "root_id": str(task_id), **seen},
+        "properties": {
+            "body_encoding": "base64",
+            "correlation_id": str(task_id),
+            "delivery_tag": str(uuid4()),
+            "delivery_info": {"exchange": "", "routing_key": queue},
+        },
+    }
+    return json.dumps(message).encode()
+
+
 def _task_id(message: bytes | str) -> UUID | None:
-    """None for what others have put there."""
     try:
         return UUID(json.loads(message)["headers"]["id"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

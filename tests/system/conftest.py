@@ -73,6 +73,10 @@ class Desk:
 
 @pytest.fixture
 def desk(fleet: Fleet, settings: Settings, demo_server: DemoServer) -> Desk:
+    return desk_at(fleet, settings, demo_server)
+
+
+def desk_at(fleet: Fleet, settings: Settings, demo_server: DemoServer) -> Desk:
     """With the demo server as a synced source that takes any number of parallel runs."""
     SourceManager(fleet.database, settings).add(
         "demo",

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,10 @@ class Fleet:
         self.wait_for(query, pid=child.pid, seconds=30)
         return child
 
+    def program(self, name: str, *arguments: str) -> ChildProcess:
+        """Another program in the same environment."""
+        return self._run(name, (sys.executable, *arguments), os.environ)
+
     def wait_for(self, query: str, *, seconds: float = 20, **arguments: Any) -> Any:
         """The first value that the query gives and that is true. Fails with the logs."""
         value: Any = None
@@ -77,11 +81,17 @@ class Fleet:
             child.stop()
 
     def _start(self, name: str, *arguments: str, **environment: str) -> ChildProcess:
+        celery = (sys.executable, "-m", "celery", "-A", "automagik", *arguments)
+        return self._run(name, celery, os.environ | environment)
+
+    def _run(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str]
+    ) -> ChildProcess:
         child = ChildProcess(
             f"{name}-{len(self._children)}",
-            (sys.executable, "-m", "celery", "-A", "automagik", *arguments),
+            command,
             log_path=self._logs / f"{name}-{len(self._children)}.log",
-            env=os.environ | environment,
+            env=environment,
             # Nothing is drained at the end of a test.
             stop_signals=((signal.SIGKILL, 5.0),),
         )

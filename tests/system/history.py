@@ -11,12 +11,12 @@ from automagik.core.tasks.verify import verify
 GAPS = {
     "an interval schedule has a gap between its occurrences": """
         SELECT schedule_id, scheduled_for, previous FROM (
-            SELECT t.schedule_id, t.scheduled_for, s.expr, lag(t.scheduled_for)
+            SELECT t.id, t.schedule_id, t.scheduled_for, s.expr, lag(t.scheduled_for)
                 OVER (PARTITION BY t.schedule_id ORDER BY t.scheduled_for) AS previous
             FROM tasks t JOIN schedules s ON s.id = t.schedule_id
             WHERE s.type = 'interval' AND t.scheduled_for IS NOT NULL
-                AND t.id NOT IN (SELECT task_id FROM task_events WHERE reason LIKE 'makes up for%')
         ) o WHERE scheduled_for - previous > expr::interval
+            AND id NOT IN (SELECT task_id FROM task_events WHERE reason LIKE 'makes up for%')
     """,
     "a clock moved past an occurrence that has no task": """
         SELECT s.name, s.last_run_at FROM schedules s

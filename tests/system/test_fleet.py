@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from automagik.core.scheduler.cadence import load_cadence
 from tests.system.conftest import Desk
 from tests.system.fleet import Fleet
 from tests.system.history import violations
+from tests.system.occurrences import expected, fired
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
@@ -47,24 +47,7 @@ def test_five_hundred_schedules_for_a_minute(fleet: Fleet, desk: Desk) -> None:
     )
     fleet.wait_for(unfinished, end=end, seconds=90)
 
-    fired = set(
-        fleet.rows(
-            "SELECT schedule_id, scheduled_for FROM tasks WHERE scheduled_for <= :end", end=end
-        )
-    )
-    assert {tuple(row) for row in fired} == _expected(fleet, begun=begun, end=end)
+    assert set(fired(fleet, end=end)) == expected(fleet, begun=begun, end=end)
     shares = fleet.rows("SELECT worker_id FROM tasks WHERE worker_id IS NOT NULL GROUP BY 1")
     assert len(shares) == 3, "every worker had a part"
     assert violations(fleet.database) == []
-
-
-def _expected(fleet: Fleet, **span: object) -> set[tuple[object, object]]:
-    """Every instant of every schedule after its creation and up to the end, by the rule alone."""
-    instants: set[tuple[object, object]] = set()
-    for row in fleet.rows("SELECT id, type, expr, timezone, anchor_at FROM schedules"):
-        cadence = load_cadence(row.type, row.expr, timezone=row.timezone, anchor=row.anchor_at)
-        instant = cadence.next_after(span["begun"])  # type: ignore[arg-type]
-        while instant is not None and instant <= span["end"]:  # type: ignore[operator]
-            instants.add((row.id, instant))
-            instant = cadence.next_after(instant)
-    return instants

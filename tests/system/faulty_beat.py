@@ -1,0 +1,117 @@
+"""Beats that kill themselves at the steps that matter, one after the other.
+
+`python -m tests.system.faulty_beat SEED KILLS`: the imports are paid once, each beat is a fork and
+says at which step it dies.
+"""
+
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from celery import Celery
+from sqlalchemy import Connection
+
+from automagik.core.config import Settings, get_settings
+from automagik.core.database.session import Database
+from automagik.core.scheduler.dispatch import Delivery
+from automagik.core.scheduler.ticker import Ticker
+from workers.ready_queue import CeleryReadyQueue
+
+T = TypeVar("T")
+
+CHANCE = 0.35
+STEPS = (
+    "before the commit of fire",
+    "after the commit of fire",
+    "before publishing",
+    "in the middle of publishing",
+    "before the commit of dispatch",
+    "after the commit of dispatch",
+)
+
+
+class Fate:
+    """Decides by a seed at how many steps a beat gets by."""
+
+    def __init__(self, seed: str) -> None:
+        self._random = random.Random(seed)
+
+    def pass_step(self, step: str) -> None:
+        if self._random.random() < CHANCE:
+            os.write(sys.stdout.fileno(), f"dies {step}\n".encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class FaultyQueue(CeleryReadyQueue):
+    fate: Fate
+
+    def publish(self, deliveries: Sequence[Delivery]) -> None:
+        self.fate.pass_step("before publishing")
+        half = len(deliveries) // 2
+        if half:
+            super().publish(deliveries[:half])
+            self.fate.pass_step("in the middle of publishing")
+        super().publish(deliveries[half:])
+
+
+class FaultyTicker(Ticker):
+    fate: Fate
+
+    def _fire(self, connection: Connection) -> int:
+        due = super()._fire(connection)
+        if due:
+            self.fate.pass_step("before the commit of fire")
+        return due
+
+    def _dispatch(self, connection: Connection) -> int:
+        sent = super()._dispatch(connection)
+        if sent:
+            self.fate.pass_step("before the commit of dispatch")
+        return sent
+
+    def _in_transaction(self, work: Callable[[Connection], T]) -> T:
+        done = super()._in_transaction(work)
+        if done and work == self._fire:
+            self.fate.pass_step("after the commit of fire")
+        if done and work == self._dispatch:
+            self.fate.pass_step("after the commit of dispatch")
+        return done
+
+
+def main(seed: str, kills: int) -> None:
+    from automagik.celery import app
+
+    settings = get_settings()
+    # Whatever is loaded late is loaded now.
+    app.loader.import_default_modules()
+    _ = app.amqp.send_task_message, app.amqp.router, app.connection().transport
+    for number in range(kills):
+        child = os.fork()
+        if child == 0:
+            _beat(app, settings, Fate(f"{seed} {number}"))
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status):
+            sys.exit(f"a beat ended by itself: {os.waitstatus_to_exitcode(status)}")
+
+
+def _beat(app: Celery, settings: Settings, fate: Fate) -> None:
+    """Never returns."""
+    queue = FaultyQueue(app, redis_url=settings.require_redis_url(), name=settings.queue)
+    ticker = FaultyTicker(
+        database=Database(settings.require_database_url(), pool_size=2),
+        settings=settings,
+        queue=queue,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+    queue.fate = ticker.fate = fate
+    while True:
+        ticker.tick()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,57 @@
+"""A beat may die at any step: every due instant becomes one task, and every task runs once."""
+
+import re
+
+import pytest
+from sqlalchemy import text
+
+from automagik.demo.server import DemoServer
+from tests.system.conftest import Desk
+from tests.system.faulty_beat import STEPS
+from tests.system.fleet import Fleet
+from tests.system.history import violations
+from tests.system.occurrences import expected, fired
+
+pytestmark = pytest.mark.system
+
+KILLS = 70
+SEED = "7"
+SCHEDULES = 50
+
+_ADD = text("""
+INSERT INTO schedules (id, name, flow_id, type, expr, timezone, anchor_at, input_value, next_run_at)
+SELECT gen_random_uuid(), 'schedule-' || n, :flow_id, 'interval', 1 + n % 3 || 's', 'UTC', anchor,
+    'run ' || n, anchor + make_interval(secs => 1 + n % 3)
+FROM (SELECT n, now() - n * interval '17 milliseconds' AS anchor
+    FROM generate_series(1, :count) n) s
+""")
+
+
+def test_a_beat_that_dies_at_every_step_loses_and_doubles_nothing(
+    fleet: Fleet, desk: Desk, demo_server: DemoServer
+) -> None:
+    """Seventy beats kill themselves one after the other; one that lives finishes."""
+    flow = desk.flow("Echo")
+    fleet.worker()
+    with fleet.database.transaction() as connection:
+        connection.execute(_ADD, {"flow_id": flow.id, "count": SCHEDULES})
+        begun = connection.execute(text("SELECT now()")).scalar_one()
+    faulty = fleet.program("faulty", "-m", "tests.system.faulty_beat", SEED, str(KILLS))
+    fleet.wait_until(lambda: faulty.poll() is not None, seconds=40, what="all beats are dead")
+    assert faulty.poll() == 0, faulty.tail()
+    deaths = re.findall(r"^dies (.*)$", faulty.tail(1000), flags=re.MULTILINE)
+    assert len(deaths) == KILLS
+    assert set(deaths) == set(STEPS)
+
+    end = fleet.value("SELECT now()")
+    fleet.beat()
+    fleet.wait_for("SELECT min(next_run_at) > :end FROM schedules", end=end)
+    ended = "SELECT count(*) = 0 FROM tasks WHERE scheduled_for <= :end AND state <> 'completed'"
+    fleet.wait_for(ended, end=end, seconds=40)
+
+    due = expected(fleet, begun=begun, end=end)
+    assert sorted(fired(fleet, end=end)) == sorted(due)
+    assert fleet.value("SELECT max(attempt) FROM tasks") == 1
+    sessions = [run.session_id for run in demo_server.runs]
+    assert len(sessions) == len(set(sessions)), "no task was run twice"
+    assert violations(fleet.database) == []
