@@ -20,14 +20,14 @@ from automagik.core.config import get_settings
 from automagik.core.database.migrate import require_current
 from automagik.core.database.session import Database
 from automagik.core.exceptions import AutomagikError
-from automagik.core.tasks.claim import Worker
+from automagik.core.tasks.claim import Claimant
 from automagik.core.tasks.heartbeat import Heartbeat
 from automagik.core.tasks.presence import register_worker, worker_draining, worker_stopped
 from automagik.core.tasks.task_runner import TaskRunner
 
 logger = logging.getLogger(__name__)
 
-_registered: dict[str, Worker] = {}
+_registered: dict[str, Claimant] = {}
 """This worker under its node name. Children of the prefork pool inherit it."""
 
 
@@ -65,7 +65,7 @@ def _database(_pid: int) -> Database:
     return Database(settings.require_database_url(), pool_size=settings.worker_concurrency)
 
 
-def _worker() -> Worker:
+def _worker() -> Claimant:
     return next(iter(_registered.values()))
 
 

@@ -12,7 +12,7 @@ from automagik.core.database.base import Base, new_id
 from automagik.core.database.models import ScheduleRow, SourceRow, TaskAttemptRow, TaskRow
 from automagik.core.database.session import Database
 from automagik.core.flows.values import Flow
-from automagik.core.tasks.claim import Claim, Worker, claim
+from automagik.core.tasks.claim import Claim, Claimant, claim
 from automagik.core.tasks.presence import register_worker
 from automagik.core.tasks.states import TaskState
 
@@ -99,7 +99,7 @@ def add_task(
         ).one()
 
 
-def add_worker(database: Database, name: str = "worker@here", *, slots: int = 10) -> Worker:
+def add_worker(database: Database, name: str = "worker@here", *, slots: int = 10) -> Claimant:
     """A live one."""
     with database.transaction() as connection:
         return register_worker(
@@ -114,10 +114,10 @@ def add_worker(database: Database, name: str = "worker@here", *, slots: int = 10
 
 
 def claimed(
-    database: Database, task_id: UUID, *, worker: Worker | None = None, lease: timedelta = LEASE
+    database: Database, task_id: UUID, *, worker: Claimant | None = None, lease: timedelta = LEASE
 ) -> Claim:
     """The attempt of a worker that took this task."""
-    worker = worker or Worker(id=new_id(), name="worker@here")
+    worker = worker or Claimant(id=new_id(), name="worker@here")
     with database.transaction() as connection:
         taken = claim(connection, task_id, worker=worker, lease=lease)
     assert taken is not None

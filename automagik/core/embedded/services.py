@@ -1,6 +1,7 @@
 """The children of `automagik up` beside the servers: worker, beat, Flower and the demo server."""
 
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,8 +15,15 @@ from automagik.core.database.exceptions import DatabaseUnreachable
 from automagik.core.database.session import Database
 from automagik.core.embedded.processes import ChildProcess
 
-_WORKER_IS_UP = text("SELECT 1 FROM workers WHERE pid = :pid AND heartbeat_at > started_at")
-_BEAT_IS_UP = text("SELECT 1 FROM beats WHERE pid = :pid AND stopped_at IS NULL")
+# Other hosts may use the same database, and process numbers come again.
+_WORKER_IS_UP = text("""
+SELECT 1 FROM workers WHERE pid = :pid AND hostname = :host AND heartbeat_at > started_at
+    AND started_at > now() - interval '2 minutes'
+""")
+_BEAT_IS_UP = text("""
+SELECT 1 FROM beats WHERE pid = :pid AND hostname = :host
+    AND started_at > now() - interval '2 minutes'
+""")
 
 
 def worker(settings: Settings, environment: Mapping[str, str]) -> ChildProcess:
@@ -85,7 +93,10 @@ def answers(url: str) -> Callable[[], bool]:
 def _found(database: Database, query: TextClause, child: ChildProcess) -> bool:
     try:
         with database.transaction() as connection:
-            return connection.scalar(query, {"pid": child.pid}) is not None
+            return (
+                connection.scalar(query, {"pid": child.pid, "host": socket.gethostname()})
+                is not None
+            )
     except DatabaseUnreachable:
         return False
 

@@ -107,11 +107,12 @@ def _move(row: RowMapping, grace: timedelta) -> tuple[dict[str, Any] | None, dic
     """The task of a due schedule, if it gets one, and the new position of its clock."""
     try:
         firing = _plan_row(row, grace)
-    except (AutomagikError, ArithmeticError, ValueError) as error:
-        # It is set aside with a visible reason and does not stop the others.
+    except Exception as error:
+        # Whatever is wrong with it: it is set aside with its reason and does not stop the others.
         logger.exception("Schedule %s is set aside", row["name"])
-        clock = {"id": row["id"], "status": "error", "status_reason": str(error)}
-        return None, clock
+        known = isinstance(error, AutomagikError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        return None, {"id": row["id"], "status": "error", "status_reason": reason}
     clock = {
         "id": row["id"],
         "next_run_at": firing.next_run_at,

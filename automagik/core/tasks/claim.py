@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Worker:
+class Claimant:
     """Who claims: the row in `workers`, and the name that people see."""
 
     id: UUID
@@ -73,7 +73,7 @@ LEFT JOIN schedules c ON c.id = t.schedule_id
 
 
 def claim(
-    connection: Connection, task_id: UUID, *, worker: Worker, lease: timedelta
+    connection: Connection, task_id: UUID, *, worker: Claimant, lease: timedelta
 ) -> Claim | None:
     """None when somebody else has it, it was cancelled, or it is not due."""
     row = (

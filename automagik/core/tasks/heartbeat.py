@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, text
 from automagik.core.database.session import CANCEL, Database, Listener
 from automagik.core.exceptions import AutomagikError
 from automagik.core.flows.run_handle import AbortReason, RunHandle
-from automagik.core.tasks.claim import Claim, Worker
+from automagik.core.tasks.claim import Claim, Claimant
 from automagik.core.tasks.log import TaskLog
 from automagik.core.tasks.presence import worker_alive
 from automagik.core.tasks.states import TaskState
@@ -57,7 +57,7 @@ class Heartbeat:
     """Start, hold runs, stop. `announces`: this process also speaks for the worker's own row."""
 
     def __init__(
-        self, database: Database, worker: Worker, *, lease: timedelta, announces: bool
+        self, database: Database, worker: Claimant, *, lease: timedelta, announces: bool
     ) -> None:
         self._database = database
         self._worker = worker

@@ -9,7 +9,7 @@ from automagik import __version__
 from automagik.core.database.base import new_id
 from automagik.core.database.models import BeatRow, WorkerRow
 from automagik.core.database.session import CANCEL, notify
-from automagik.core.tasks.claim import Worker
+from automagik.core.tasks.claim import Claimant
 
 
 def register_worker(
@@ -21,8 +21,8 @@ def register_worker(
     pool: str,
     slots: int,
     queues: list[str],
-) -> Worker:
-    worker = Worker(id=new_id(), name=name)
+) -> Claimant:
+    worker = Claimant(id=new_id(), name=name)
     connection.execute(
         insert(WorkerRow).values(
             id=worker.id,

@@ -26,7 +26,7 @@ from automagik.core.flows.remote import RemoteFlows, RunAnswer
 from automagik.core.flows.run_body import RunBody, build_run_body
 from automagik.core.flows.run_handle import AbortReason, RunHandle
 from automagik.core.flows.stream import RunEvent
-from automagik.core.tasks.claim import Claim, Worker, claim
+from automagik.core.tasks.claim import Claim, Claimant, claim
 from automagik.core.tasks.finish import Ending, decide, finish, was_finished
 from automagik.core.tasks.heartbeat import Heartbeat, HeldRun
 from automagik.core.tasks.log import Level, TaskLog
@@ -59,7 +59,7 @@ class TaskRunner:
         *,
         database: Database,
         settings: Settings,
-        worker: Worker,
+        worker: Claimant,
         heartbeat: Heartbeat,
         random: Random,
     ) -> None:

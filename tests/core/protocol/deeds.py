@@ -16,7 +16,7 @@ from automagik.core.scheduler.dispatch import dispatch, reconcile
 from automagik.core.scheduler.fire import fire
 from automagik.core.scheduler.reaper import reap
 from automagik.core.tasks import by_hand
-from automagik.core.tasks.claim import Worker, claim
+from automagik.core.tasks.claim import Claimant, claim
 from automagik.core.tasks.finish import Ending, decide, finish, was_finished
 from automagik.core.tasks.heartbeat import Heartbeat, HeldRun
 from automagik.core.tasks.log import TaskLog
@@ -40,7 +40,7 @@ OUTCOMES: dict[str, Completed | Failed | Released] = {
 class WorkerProcess:
     """Its heartbeat beats when the test says so."""
 
-    worker: Worker
+    worker: Claimant
     heartbeat: Heartbeat
 
     def holds(self) -> dict[tuple[UUID, int], HeldRun]:

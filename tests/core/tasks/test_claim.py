@@ -12,7 +12,7 @@ from automagik.core.database.base import new_id
 from automagik.core.database.models import FlowRow, FlowVersionRow, TaskRow
 from automagik.core.database.session import Database
 from automagik.core.flows.values import Flow
-from automagik.core.tasks.claim import Claim, Worker, claim
+from automagik.core.tasks.claim import Claim, Claimant, claim
 from automagik.core.tasks.states import TaskState
 from tests.core.records import LEASE, add_task, add_worker, attempts, claimed, put, rows, task
 from tests.core.tasks.rows import add_flow, add_schedule
@@ -25,7 +25,7 @@ def flow(database: Database) -> Flow:
     return add_flow(database)
 
 
-def take(database: Database, task_id: UUID, worker: Worker) -> Claim | None:
+def take(database: Database, task_id: UUID, worker: Claimant) -> Claim | None:
     with database.transaction() as connection:
         return claim(connection, task_id, worker=worker, lease=LEASE)
 
@@ -35,7 +35,7 @@ def test_of_eight_workers_exactly_one_gets_the_task(database: Database, flow: Fl
     start = Barrier(8)
 
     def work(number: int) -> list[bool]:
-        worker, won = Worker(id=new_id(), name=f"worker{number}"), []
+        worker, won = Claimant(id=new_id(), name=f"worker{number}"), []
         for task_id in task_ids:
             start.wait()
             won.append(take(database, task_id, worker) is not None)

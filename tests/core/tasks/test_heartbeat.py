@@ -16,7 +16,7 @@ from automagik.core.flows.run_handle import AbortReason, RunHandle
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler.reaper import mark_lost_workers, reap
 from automagik.core.tasks import heartbeat as heartbeat_module
-from automagik.core.tasks.claim import Worker
+from automagik.core.tasks.claim import Claimant
 from automagik.core.tasks.heartbeat import Heartbeat, HeldRun
 from automagik.core.tasks.log import TaskLog
 from automagik.core.tasks.manager import TaskManager
@@ -47,13 +47,13 @@ def flow(database: Database) -> Flow:
 
 
 @pytest.fixture
-def worker(database: Database) -> Worker:
+def worker(database: Database) -> Claimant:
     return add_worker(database)
 
 
 @contextmanager
 def beating(
-    database: Database, worker: Worker, *, lease: timedelta, announces: bool = True
+    database: Database, worker: Claimant, *, lease: timedelta, announces: bool = True
 ) -> Iterator[Heartbeat]:
     heartbeat = Heartbeat(database, worker, lease=lease, announces=announces)
     heartbeat.start()
@@ -62,11 +62,11 @@ def beating(
     assert not heartbeat._thread.is_alive()
 
 
-def a_run(database: Database, flow: Flow, worker: Worker, *, lease: timedelta = SHORT) -> HeldRun:
+def a_run(database: Database, flow: Flow, worker: Claimant, *, lease: timedelta = SHORT) -> HeldRun:
     return taken(database, add_task(database, flow), worker, lease=lease)
 
 
-def taken(database: Database, task_id: UUID, worker: Worker, *, lease: timedelta) -> HeldRun:
+def taken(database: Database, task_id: UUID, worker: Claimant, *, lease: timedelta) -> HeldRun:
     claim = claimed(database, task_id, worker=worker, lease=lease)
     log = TaskLog(claim.task_id, claim.attempt)
     return HeldRun(claim=claim, log=log, handle=RunHandle())
@@ -86,7 +86,7 @@ def extended(database: Database, run: HeldRun) -> bool:
 
 class TestLeases:
     def test_all_leases_are_extended_in_one_statement(
-        self, database: Database, flow: Flow, worker: Worker
+        self, database: Database, flow: Flow, worker: Claimant
     ) -> None:
         runs = [a_run(database, flow, worker) for _ in range(5)]
         statements: list[str] = []
@@ -108,7 +108,7 @@ class TestLeases:
         assert all("unnest" in each for each in updates)
 
     def test_a_run_outlives_its_first_lease_by_far(
-        self, database: Database, flow: Flow, worker: Worker
+        self, database: Database, flow: Flow, worker: Claimant
     ) -> None:
         run = a_run(database, flow, worker)
         first_end = task(database, run.claim.task_id)["lease_expires_at"]
@@ -123,7 +123,7 @@ class TestLeases:
         assert run.handle.reason is None
 
     def test_a_run_that_is_let_go_is_not_extended_any_more(
-        self, database: Database, flow: Flow, worker: Worker
+        self, database: Database, flow: Flow, worker: Claimant
     ) -> None:
         gone, kept = a_run(database, flow, worker), a_run(database, flow, worker)
         with beating(database, worker, lease=SHORT) as heartbeat, heartbeat.holding(kept):
@@ -136,7 +136,7 @@ class TestLeases:
             assert task(database, gone.claim.task_id)["lease_expires_at"] == last
 
     def test_leases_do_not_wait_for_logs(
-        self, database: Database, flow: Flow, worker: Worker, monkeypatch: pytest.MonkeyPatch
+        self, database: Database, flow: Flow, worker: Claimant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """PostgreSQL may be so slow that the logs of many runs take longer than a lease."""
         slow, run = a_run(database, flow, worker), a_run(database, flow, worker)
@@ -156,7 +156,7 @@ class TestLeases:
 
 class TestDisowned:
     def test_a_cancelled_run_is_broken_off_within_a_second(
-        self, database: Database, flow: Flow, worker: Worker, tasks: TaskManager
+        self, database: Database, flow: Flow, worker: Claimant, tasks: TaskManager
     ) -> None:
         """By notification: the next beat is minutes away."""
         run = a_run(database, flow, worker, lease=LONG)
@@ -173,7 +173,7 @@ class TestDisowned:
         assert other.handle.reason is None
 
     def test_a_run_whose_lease_was_reaped_is_told_so(
-        self, database: Database, flow: Flow, worker: Worker
+        self, database: Database, flow: Flow, worker: Claimant
     ) -> None:
         run = a_run(database, flow, worker)
         put(database, TaskRow, run.claim.task_id, lease_expires_at=func.now() - SECOND)
@@ -184,7 +184,7 @@ class TestDisowned:
             assert told(run, AbortReason.LEASE_LOST)
 
     def test_a_run_that_another_attempt_followed_is_told_so(
-        self, database: Database, flow: Flow, worker: Worker
+        self, database: Database, flow: Flow, worker: Claimant
     ) -> None:
         """Also when this very worker, which had only frozen, has got the next attempt."""
         first = a_run(database, flow, worker)
@@ -204,7 +204,7 @@ class TestDisowned:
         assert second.handle.reason is None
 
     def test_the_run_of_a_deleted_task_is_broken_off(
-        self, database: Database, flow: Flow, worker: Worker
+        self, database: Database, flow: Flow, worker: Claimant
     ) -> None:
         run = a_run(database, flow, worker)
         with beating(database, worker, lease=SHORT) as heartbeat, heartbeat.holding(run):
@@ -212,7 +212,7 @@ class TestDisowned:
             assert told(run, AbortReason.CANCELLED)
 
     def test_a_stopping_worker_gives_its_runs_back_after_the_grace(
-        self, database: Database, flow: Flow, worker: Worker
+        self, database: Database, flow: Flow, worker: Claimant
     ) -> None:
         run = a_run(database, flow, worker)
         with beating(database, worker, lease=SHORT) as heartbeat, heartbeat.holding(run):
@@ -229,7 +229,12 @@ class TestDisowned:
 
 class TestTheThread:
     def test_it_survives_that_its_connections_are_terminated(
-        self, settings: Settings, database: Database, flow: Flow, worker: Worker, tasks: TaskManager
+        self,
+        settings: Settings,
+        database: Database,
+        flow: Flow,
+        worker: Claimant,
+        tasks: TaskManager,
     ) -> None:
         run = a_run(database, flow, worker, lease=LONG)
         with (
@@ -245,7 +250,7 @@ class TestTheThread:
             assert told(run, AbortReason.CANCELLED, seconds=2)
 
     def test_what_runs_say_is_written_while_they_go_on(
-        self, database: Database, flow: Flow, worker: Worker
+        self, database: Database, flow: Flow, worker: Claimant
     ) -> None:
         run = a_run(database, flow, worker, lease=LONG)
         with beating(database, worker, lease=LONG) as heartbeat, heartbeat.holding(run):
@@ -254,7 +259,7 @@ class TestTheThread:
             assert eventually(lambda: rows(database, written) == ["hello"], seconds=5)
 
     def test_a_log_that_cannot_be_written_does_not_end_the_leases(
-        self, database: Database, flow: Flow, worker: Worker, monkeypatch: pytest.MonkeyPatch
+        self, database: Database, flow: Flow, worker: Claimant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         broken, run = a_run(database, flow, worker), a_run(database, flow, worker)
         tried: list[object] = []
@@ -267,7 +272,7 @@ class TestTheThread:
             assert extended(database, run)
 
     def test_it_speaks_for_the_worker_and_takes_back_that_it_was_lost(
-        self, database: Database, worker: Worker
+        self, database: Database, worker: Claimant
     ) -> None:
         put(database, WorkerRow, worker.id, heartbeat_at=func.now() - LONG)
         with database.transaction() as connection:
@@ -280,7 +285,7 @@ class TestTheThread:
         assert row(database, WorkerRow, worker.id)["stopped_at"] is None
 
     def test_a_child_process_keeps_leases_and_leaves_the_row_to_its_parent(
-        self, database: Database, flow: Flow, worker: Worker
+        self, database: Database, flow: Flow, worker: Claimant
     ) -> None:
         run = a_run(database, flow, worker)
         before = row(database, WorkerRow, worker.id)
