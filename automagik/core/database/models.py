@@ -9,6 +9,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     CheckConstraint,
+    Computed,
     ForeignKey,
     Identity,
     Index,
@@ -21,6 +22,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from automagik.core.database.base import Base, new_id
 from automagik.core.tasks.states import FINAL, AttemptOutcome, TaskState
+
+_PRIORITY = "priority BETWEEN -1000 AND 1000"
 
 
 def _one_of(column: str, values: Iterable[str]) -> str:
@@ -36,12 +39,40 @@ class SourceRow(Base):
     url: Mapped[str]
     api_key_encrypted: Mapped[str | None]
     max_parallel_runs: Mapped[int] = mapped_column(server_default=text("8"))
+    max_runs_per_minute: Mapped[int | None]
     version: Mapped[str | None]
     checked_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
-    __table_args__ = (CheckConstraint("max_parallel_runs > 0", name="max_parallel_runs_positive"),)
+    rate_used_until: Mapped[datetime | None]
+    """The runs that were sent use up the rate until then."""
+    breaker_failures: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many attempts in a row found the source down."""
+    breaker_opened_at: Mapped[datetime | None]
+    """Since when it gets no runs but probes; unset: the breaker is closed."""
+    breaker_probe_at: Mapped[datetime | None]
+    """From then on one run may try whether the source is back."""
+    breaker_reason: Mapped[str | None]
+
+    __table_args__ = (
+        CheckConstraint("max_parallel_runs > 0", name="max_parallel_runs_positive"),
+        CheckConstraint("max_runs_per_minute > 0", name="max_runs_per_minute_positive"),
+        CheckConstraint(
+            "(breaker_opened_at IS NULL) = (breaker_probe_at IS NULL)", name="breaker_open_or_not"
+        ),
+    )
+
+
+class QueueRow(Base):
+    """A name that tasks wait under and workers take deliveries from."""
+
+    __tablename__ = "queues"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    paused_at: Mapped[datetime | None]
+    pause_reason: Mapped[str | None]
 
 
 class FlowRow(Base):
@@ -61,6 +92,10 @@ class FlowRow(Base):
     )
     max_retries: Mapped[int | None]
     timeout_seconds: Mapped[float | None]
+    max_parallel_runs: Mapped[int | None]
+    priority: Mapped[int | None]
+    queue: Mapped[str | None] = mapped_column(ForeignKey("queues.name"))
+    at_most_once: Mapped[bool] = mapped_column(server_default=text("false"))
     gone_at: Mapped[datetime | None]
     synced_at: Mapped[datetime] = mapped_column(server_default=func.now())
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -72,6 +107,8 @@ class FlowRow(Base):
         CheckConstraint(
             "timeout_seconds > 0 AND timeout_seconds < 'infinity'", name="timeout_finite"
         ),
+        CheckConstraint("max_parallel_runs > 0", name="max_parallel_runs_positive"),
+        CheckConstraint(_PRIORITY, name="priority_in_range"),
         # Finds a flow by its name, in any case.
         Index("ix_flows_lower_name", text("lower(name)")),
     )
@@ -122,7 +159,8 @@ class ScheduleRow(Base):
     input_value: Mapped[str] = mapped_column(server_default=text("''"))
     tweaks: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     session_id: Mapped[str | None]
-    priority: Mapped[int] = mapped_column(server_default=text("0"))
+    priority: Mapped[int | None]
+    queue: Mapped[str | None] = mapped_column(ForeignKey("queues.name"))
     max_retries: Mapped[int | None]
     timeout_seconds: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -132,8 +170,11 @@ class ScheduleRow(Base):
     status_reason: Mapped[str | None]
     next_run_at: Mapped[datetime | None]
     last_run_at: Mapped[datetime | None]
+    counts_from: Mapped[datetime] = mapped_column(server_default=func.now())
+    """Since when the rule has been in force without a break: each occurrence after it is told."""
 
     __table_args__ = (
+        CheckConstraint(_PRIORITY, name="priority_in_range"),
         CheckConstraint(_one_of("type", ["interval", "cron", "oneshot"]), name="type_known"),
         CheckConstraint(
             _one_of("status", ["active", "paused", "completed", "error"]), name="status_known"
@@ -149,6 +190,26 @@ class ScheduleRow(Base):
         Index("ix_schedules_due", "next_run_at", postgresql_where=text("status = 'active'")),
         # The schedules of a flow, when it is shown, goes or is deleted.
         Index("ix_schedules_flow_id", "flow_id"),
+    )
+
+
+class SkippedOccurrencesRow(Base):
+    """Occurrences in a row that did not become tasks, and why."""
+
+    __tablename__ = "skipped_occurrences"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    schedule_id: Mapped[UUID] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"))
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    """The last one that is meant; occurrences of the rule between the two are, too."""
+    reason: Mapped[str]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        CheckConstraint("first_at <= last_at", name="in_order"),
+        # What became of an occurrence of a schedule.
+        Index("ix_skipped_occurrences_schedule_id", "schedule_id", "first_at"),
     )
 
 
@@ -171,13 +232,22 @@ class TaskRow(Base):
     tweaks: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     session_id: Mapped[str | None]
     priority: Mapped[int] = mapped_column(server_default=text("0"))
+    # Without a foreign key: a beat inserts thousands a second.
+    queue: Mapped[str] = mapped_column(server_default=text("'automagik'"))
     max_retries: Mapped[int]
     timeout_seconds: Mapped[float]
+    at_most_once: Mapped[bool] = mapped_column(server_default=text("false"))
+    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
 
     state: Mapped[str] = mapped_column(server_default=text("'pending'"))
     state_reason: Mapped[str | None]
     state_actor: Mapped[str] = mapped_column(server_default=text("'unknown'"))
     run_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    # A point of priority is worth a minute of waiting, so nothing starves. This does not change
+    # while a task waits, which lets an index keep the order.
+    turn_at: Mapped[datetime | None] = mapped_column(
+        Computed("(run_at AT TIME ZONE 'UTC' - priority * '00:01:00'::interval) AT TIME ZONE 'UTC'")
+    )
     attempt: Mapped[int] = mapped_column(server_default=text("0"))
     max_attempts: Mapped[int]
     worker_id: Mapped[UUID | None]
@@ -204,22 +274,24 @@ class TaskRow(Base):
         CheckConstraint(
             "(lease_expires_at IS NOT NULL) = (state = 'running')", name="lease_iff_running"
         ),
-        # Dispatch: the best due task of a source.
+        CheckConstraint(_PRIORITY, name="priority_in_range"),
+        # Dispatch: the best due task of a source in a queue.
         Index(
             "ix_tasks_dispatchable",
             "source_id",
-            text("priority DESC"),
-            "run_at",
+            "queue",
+            "turn_at",
             postgresql_where=text("state IN ('pending', 'waiting')"),
         ),
         # Beat: when is the next task due.
         Index(
             "ix_tasks_run_at", "run_at", postgresql_where=text("state IN ('pending', 'waiting')")
         ),
-        # Dispatch: how many runs of a source are under way.
+        # Dispatch: how many runs of a source, and of a flow, are under way.
         Index(
             "ix_tasks_under_way",
             "source_id",
+            "flow_id",
             postgresql_where=text("state IN ('queued', 'running')"),
         ),
         # Reconciliation: deliveries that may have been lost.
@@ -317,6 +389,8 @@ class WorkerRow(Base):
     status: Mapped[str] = mapped_column(server_default=text("'online'"))
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     heartbeat_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    clock_offset_seconds: Mapped[float | None]
+    """How far its host's clock is ahead of PostgreSQL's."""
     release_at: Mapped[datetime | None]
     """When a draining worker gives its runs back."""
     stopped_at: Mapped[datetime | None]
@@ -343,6 +417,8 @@ class BeatRow(Base):
     version: Mapped[str]
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_tick_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    clock_offset_seconds: Mapped[float | None]
+    """How far its host's clock is ahead of PostgreSQL's."""
     stopped_at: Mapped[datetime | None]
 
 

@@ -4,6 +4,7 @@
                   ▲           │
                   └─ waiting ◀┘           a retry that is not due yet
     pending ──▶ running                   a beat died after it had sent the delivery
+    queued ──▶ waiting                    held back: the source is down or the queue is paused
     pending | queued | waiting ──▶ paused ──▶ pending
     any but the final ──▶ cancelled
     failed | cancelled ──▶ pending        a retry by hand
@@ -50,7 +51,7 @@ DISPATCHABLE: frozenset[TaskState] = frozenset({_S.PENDING, _S.WAITING})
 
 TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
     _S.PENDING: frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSED, _S.CANCELLED}),
-    _S.QUEUED: frozenset({_S.RUNNING, _S.PAUSED, _S.CANCELLED}),
+    _S.QUEUED: frozenset({_S.RUNNING, _S.WAITING, _S.PAUSED, _S.CANCELLED}),
     _S.RUNNING: frozenset({_S.COMPLETED, _S.FAILED, _S.CANCELLED, _S.WAITING}),
     _S.WAITING: frozenset({_S.QUEUED, _S.PAUSED, _S.CANCELLED}),
     _S.PAUSED: frozenset({_S.PENDING, _S.CANCELLED}),
