@@ -40,6 +40,20 @@ SHORT_TIMES = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="Fault tests at their full size: thousands of runs, minutes of outage.",
+    )
+
+
+@pytest.fixture
+def full_size(request: pytest.FixtureRequest) -> bool:
+    """Whether a fault test takes its full size, or the small one that fits into every run."""
+    return bool(request.config.getoption("--full"))
+
+
 @pytest.fixture(scope="session")
 def server_home() -> Iterator[Path]:
     _remove_abandoned_homes()
