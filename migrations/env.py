@@ -1,9 +1,10 @@
 """Migrates over the connection that `automagik db` hands in, or over DATABASE_URL."""
 
 from alembic import context
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection
 
 from automagik.core.config import get_settings
+from automagik.core.database.migrate import migrating
 from automagik.core.database.models import metadata
 
 
@@ -17,5 +18,5 @@ given = context.config.attributes.get("connection")
 if given is not None:
     migrate(given)
 else:
-    with create_engine(get_settings().require_database_url()).begin() as own:
+    with migrating(get_settings().require_database_url()) as own:
         migrate(own)

@@ -12,8 +12,9 @@ from automagik.core.config import get_settings
 from automagik.core.database.migrate import require_current
 from automagik.core.database.session import Database
 from automagik.core.exceptions import AutomagikError
+from automagik.core.scheduler.queues import ensure_queue
 from automagik.core.scheduler.ticker import Ticker
-from workers.ready_queue import CeleryReadyQueue
+from workers.ready_queue import CeleryReadyQueues
 
 logger = logging.getLogger(__name__)
 
@@ -22,22 +23,21 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]
     """Overrides the tick and nothing else: there is no heap and no copy of the schedules."""
 
     def setup_schedule(self) -> None:
-        """Raises SystemExit with one line when the database is not there or not at this version."""
+        """Raises SystemExit with one line: no database, another schema, a wrong queue name."""
         settings = get_settings()
         try:
             database = Database(settings.require_database_url(), pool_size=2)
             with database.transaction() as connection:
                 require_current(connection)
+                ensure_queue(connection, settings.queue)
         except AutomagikError as error:
             logger.critical("%s %s", error.message, error.hint or "")
             sys.exit(error.exit_code)
-        queue = CeleryReadyQueue(
-            self.app, redis_url=settings.require_redis_url(), name=settings.queue
-        )
+        queues = CeleryReadyQueues(self.app, redis_url=settings.require_redis_url())
         self._ticker = Ticker(
             database=database,
             settings=settings,
-            queue=queue,
+            queues=queues,
             host=socket.gethostname(),
             pid=os.getpid(),
         )

@@ -1,8 +1,8 @@
-"""The ready-queue in Redis, as Celery's workers read it."""
+"""The ready-queues in Redis, as Celery's workers read it."""
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from uuid import UUID, uuid4
 
@@ -11,18 +11,17 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from automagik.core.exceptions import RedisUnreachable
-from automagik.core.scheduler.dispatch import Delivery
+from automagik.core.scheduler.delivery import Delivery, task_id_of
 
 TASK_NAME = "automagik.run"
 _SOCKET_TIMEOUT = 5
 
 
-class CeleryReadyQueue:
+class CeleryReadyQueues:
     """Publishes through Celery, so that a delivery is a message like any other of Celery's."""
 
-    def __init__(self, app: Celery, *, redis_url: str, name: str) -> None:
+    def __init__(self, app: Celery, *, redis_url: str) -> None:
         self._app = app
-        self._name = name
         self._redis = redis.Redis.from_url(
             redis_url, socket_timeout=_SOCKET_TIMEOUT, socket_connect_timeout=_SOCKET_TIMEOUT
         )
@@ -34,27 +33,31 @@ class CeleryReadyQueue:
                     TASK_NAME,
                     args=(str(delivery.task_id),),
                     task_id=str(delivery.task_id),
-                    queue=self._name,
+                    queue=delivery.queue,
                     producer=producer,
                     # What Flower shows in place of the arguments.
                     argsrepr=f"flow={delivery.flow}",
                     kwargsrepr=f"schedule={delivery.schedule or '-'}",
                 )
 
-    def __len__(self) -> int:
-        with _translated():
-            return int(self._redis.llen(self._name))
+    def lengths(self, names: Iterable[str]) -> Mapping[str, int]:
+        names = list(names)
+        with _translated(), self._redis.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.llen(name)
+            return dict(zip(names, pipeline.execute(), strict=True))
 
-    def task_ids(self) -> set[UUID]:
-        """The ids of all deliveries that wait."""
-        with _translated():
-            messages = self._redis.lrange(self._name, 0, -1)
-        return {task_id for message in messages if (task_id := _task_id(message)) is not None}
+    def task_ids(self, names: Iterable[str]) -> set[UUID]:
+        with _translated(), self._redis.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.lrange(name, 0, -1)
+            messages = [message for waiting in pipeline.execute() for message in waiting]
+        return {task_id for message in messages if (task_id := task_id_of(message)) is not None}
 
 
 def cleaned(item: bytes, *, queue: str) -> bytes | None:
     """The delivery made anew from its task id; None for what others have put there."""
-    task_id = _task_id(item)
+    task_id = task_id_of(item)
     if task_id is None:
         return None
     headers = json.loads(item)["headers"]
@@ -73,13 +76,6 @@ def cleaned(item: bytes, *, queue: str) -> bytes | None:
         },
     }
     return json.dumps(message).encode()
-
-
-def _task_id(message: bytes | str) -> UUID | None:
-    try:
-        return UUID(json.loads(message)["headers"]["id"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
 
 
 @contextmanager

@@ -58,6 +58,8 @@ def upgrade() -> None:
         sa.Column("pause_reason", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("name", name="pk_queues"),
     )
+    # What has waited until now, waits in it.
+    op.execute("INSERT INTO queues (name) VALUES ('automagik')")
     _extend_sources()
     _extend_flows_and_schedules()
     _extend_tasks()
@@ -75,6 +77,7 @@ def _extend_sources() -> None:
     )
     op.add_column("sources", sa.Column("breaker_opened_at", sa.DateTime(timezone=True)))
     op.add_column("sources", sa.Column("breaker_probe_at", sa.DateTime(timezone=True)))
+    op.add_column("sources", sa.Column("breaker_probe_id", sa.Uuid()))
     op.add_column("sources", sa.Column("breaker_reason", sa.Text()))
     op.create_check_constraint(
         op.f("ck_sources_max_runs_per_minute_positive"), "sources", "max_runs_per_minute > 0"
@@ -207,6 +210,7 @@ def downgrade() -> None:
         "breaker_failures",
         "breaker_opened_at",
         "breaker_probe_at",
+        "breaker_probe_id",
         "breaker_reason",
     )
 

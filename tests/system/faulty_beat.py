@@ -17,9 +17,9 @@ from sqlalchemy import Connection
 
 from automagik.core.config import Settings, get_settings
 from automagik.core.database.session import Database
-from automagik.core.scheduler.dispatch import Delivery
+from automagik.core.scheduler.delivery import Delivery
 from automagik.core.scheduler.ticker import Ticker
-from workers.ready_queue import CeleryReadyQueue
+from workers.ready_queue import CeleryReadyQueues
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class Fate:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class FaultyQueue(CeleryReadyQueue):
+class FaultyQueues(CeleryReadyQueues):
     fate: Fate
 
     def publish(self, deliveries: Sequence[Delivery]) -> None:
@@ -100,15 +100,15 @@ def main(seed: str, kills: int) -> None:
 
 def _beat(app: Celery, settings: Settings, fate: Fate) -> None:
     """Never returns."""
-    queue = FaultyQueue(app, redis_url=settings.require_redis_url(), name=settings.queue)
+    queues = FaultyQueues(app, redis_url=settings.require_redis_url())
     ticker = FaultyTicker(
         database=Database(settings.require_database_url(), pool_size=2),
         settings=settings,
-        queue=queue,
+        queues=queues,
         host=socket.gethostname(),
         pid=os.getpid(),
     )
-    queue.fate = ticker.fate = fate
+    queues.fate = ticker.fate = fate
     while True:
         ticker.tick()
 

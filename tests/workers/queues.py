@@ -9,17 +9,17 @@ from uuid import UUID
 import redis
 from celery import Celery
 
-from workers.ready_queue import CeleryReadyQueue
+from workers.ready_queue import CeleryReadyQueues
 
 NAME = "automagik"
 
 
 @contextmanager
-def queue_in(redis_url: str) -> Iterator[CeleryReadyQueue]:
+def queue_in(redis_url: str) -> Iterator[CeleryReadyQueues]:
     """As a beat makes it."""
     app = Celery("tests", broker=redis_url, set_as_current=False)
     app.conf.task_publish_retry = False
-    queue = CeleryReadyQueue(app, redis_url=redis_url, name=NAME)
+    queue = CeleryReadyQueues(app, redis_url=redis_url)
     yield queue
     queue._redis.close()
     app.close()

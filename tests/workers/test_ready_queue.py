@@ -12,41 +12,41 @@ import redis
 from automagik.core.database.base import new_id
 from automagik.core.embedded.redis_server import EmbeddedRedis
 from automagik.core.exceptions import RedisUnreachable
-from automagik.core.scheduler.dispatch import Delivery
+from automagik.core.scheduler.delivery import Delivery
 from tests.workers.queues import NAME, delivered, messages, queue_in
-from workers.ready_queue import CeleryReadyQueue
+from workers.ready_queue import CeleryReadyQueues
 
 
 @pytest.fixture
-def queue(redis_url: str) -> Iterator[CeleryReadyQueue]:
+def queue(redis_url: str) -> Iterator[CeleryReadyQueues]:
     with queue_in(redis_url) as queue:
         yield queue
 
 
 def a_delivery(schedule: str | None = "nightly") -> Delivery:
-    return Delivery(task_id=new_id(), flow="greeter", schedule=schedule)
+    return Delivery(task_id=new_id(), queue=NAME, flow="greeter", schedule=schedule)
 
 
 def test_deliveries_wait_in_the_order_in_which_they_were_published(
-    queue: CeleryReadyQueue, redis_url: str
+    queue: CeleryReadyQueues, redis_url: str
 ) -> None:
     published = [a_delivery() for _ in range(5)]
 
     queue.publish(published[:3])
     queue.publish(published[3:])
 
-    assert len(queue) == 5
+    assert queue.lengths([NAME]) == {NAME: 5}
     assert delivered(redis_url) == [delivery.task_id for delivery in published]
-    assert queue.task_ids() == {delivery.task_id for delivery in published}
+    assert queue.task_ids([NAME]) == {delivery.task_id for delivery in published}
 
 
-def test_an_empty_queue_holds_nothing(queue: CeleryReadyQueue) -> None:
-    assert len(queue) == 0
-    assert queue.task_ids() == set()
+def test_an_empty_queue_holds_nothing(queue: CeleryReadyQueues) -> None:
+    assert queue.lengths([NAME]) == {NAME: 0}
+    assert queue.task_ids([NAME]) == set()
 
 
 def test_a_message_carries_the_task_id_and_names_for_flower_and_nothing_else(
-    queue: CeleryReadyQueue, redis_url: str
+    queue: CeleryReadyQueues, redis_url: str
 ) -> None:
     with_schedule, by_hand = a_delivery(), a_delivery(schedule=None)
 
@@ -61,7 +61,7 @@ def test_a_message_carries_the_task_id_and_names_for_flower_and_nothing_else(
     assert second["headers"]["kwargsrepr"] == "schedule=-"
 
 
-def test_a_flushed_redis_takes_the_next_delivery(queue: CeleryReadyQueue, redis_url: str) -> None:
+def test_a_flushed_redis_takes_the_next_delivery(queue: CeleryReadyQueues, redis_url: str) -> None:
     queue.publish([a_delivery()])
     with closing(redis.Redis.from_url(redis_url)) as client:
         client.flushall()
@@ -73,14 +73,14 @@ def test_a_flushed_redis_takes_the_next_delivery(queue: CeleryReadyQueue, redis_
 
 
 def test_what_others_put_into_the_list_is_no_delivery(
-    queue: CeleryReadyQueue, redis_url: str
+    queue: CeleryReadyQueues, redis_url: str
 ) -> None:
     ours = a_delivery()
     queue.publish([ours])
     with closing(redis.Redis.from_url(redis_url)) as client:
         client.lpush(NAME, "junk", "[]", "{}", '{"headers": {"id": "mine"}}', '{"headers": null}')
 
-    assert queue.task_ids() == {ours.task_id}
+    assert queue.task_ids([NAME]) == {ours.task_id}
 
 
 def test_a_redis_that_is_away_is_unreachable_and_used_again_when_it_is_back(
@@ -93,13 +93,13 @@ def test_a_redis_that_is_away_is_unreachable_and_used_again_when_it_is_back(
             queue.publish([a_delivery()])
             server.stop()
             with pytest.raises(RedisUnreachable):
-                len(queue)
+                queue.lengths([NAME])
             with pytest.raises(RedisUnreachable):
-                queue.task_ids()
+                queue.task_ids([NAME])
             with pytest.raises(RedisUnreachable):
                 queue.publish([a_delivery()])
             server.start()
             queue.publish([a_delivery()])
-            assert len(queue) == 2
+            assert queue.lengths([NAME]) == {NAME: 2}
     finally:
         server.stop()

@@ -53,6 +53,8 @@ class SourceRow(Base):
     """Since when it gets no runs but probes; unset: the breaker is closed."""
     breaker_probe_at: Mapped[datetime | None]
     """From then on one run may try whether the source is back."""
+    breaker_probe_id: Mapped[UUID | None]
+    """The task that tries."""
     breaker_reason: Mapped[str | None]
 
     __table_args__ = (

@@ -1,133 +1,131 @@
-"""Due tasks go to the ready-queue, in order of priority, then age."""
+"""Due tasks go to the ready-queues, in the order of their turn, as far as all limits allow."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Protocol
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
+from automagik.core.scheduler.delivery import Delivery, ReadyQueues
+from automagik.core.scheduler.places import Places, lock_places
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
-    """A task id on its way to a worker, with the names that people see in Flower."""
-
-    task_id: UUID
-    flow: str
-    schedule: str | None
-
-
-class ReadyQueue(Protocol):
-    """The list of task ids in Redis. Every method raises RedisUnreachable."""
-
-    def publish(self, deliveries: Sequence[Delivery]) -> None: ...
-
-    def __len__(self) -> int: ...
-
-    def task_ids(self) -> set[UUID]: ...
-
-
-# A source's row lock makes its limit hold with any number of beats: only one of them counts and
-# sends for a source at a time. Tasks of other sources go out meanwhile through the other beats.
-# It is not FOR UPDATE, which would make everybody wait who inserts a task of the source. A source
-# without a free place is not locked: a beat with a backlog looks many times a second.
-_LOCK_SOURCES = text("""
-SELECT s.id FROM sources s
-WHERE EXISTS (
-    SELECT FROM tasks t
-    WHERE t.source_id = s.id AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
-) AND s.max_parallel_runs > (
-    SELECT count(*) FROM tasks u WHERE u.source_id = s.id AND u.state IN ('queued', 'running')
-)
-FOR NO KEY UPDATE SKIP LOCKED
+_TARGETS = text("""
+SELECT q.name, greatest(:least, 2 * coalesce(sum(w.slots), 0)) AS target
+FROM queues q
+LEFT JOIN workers w
+    ON q.name = ANY(w.queues) AND w.status = 'online' AND w.heartbeat_at > now() - :silence
+WHERE q.paused_at IS NULL
+GROUP BY q.name
 """)
 
-# A statement of its own: it must see what was committed before the lock was given to us.
+# A full flow is left out from the start: its backlog would take the places of the others.
 _DISPATCHABLE = text("""
-SELECT due.id, f.name AS flow, c.name AS schedule
-FROM sources s
-CROSS JOIN LATERAL (
-    SELECT t.id, t.flow_id, t.schedule_id, t.priority, t.run_at FROM tasks t
-    WHERE t.source_id = s.id AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
-    ORDER BY t.priority DESC, t.run_at
-    LIMIT greatest(0, s.max_parallel_runs - (
-        SELECT count(*) FROM tasks u WHERE u.source_id = s.id AND u.state IN ('queued', 'running')
-    ))
-    FOR UPDATE SKIP LOCKED
-) due
-JOIN flows f ON f.id = due.flow_id
-LEFT JOIN schedules c ON c.id = due.schedule_id
-WHERE s.id = ANY(:sources)
-ORDER BY due.priority DESC, due.run_at
-LIMIT :room
+WITH limited AS (
+    SELECT f.id, f.max_parallel_runs - (
+        SELECT count(*) FROM tasks u
+        WHERE u.source_id = f.source_id AND u.flow_id = f.id AND u.state IN ('queued', 'running')
+    ) AS free
+    FROM flows f WHERE f.max_parallel_runs IS NOT NULL AND f.source_id = ANY(:sources)
+), ranked AS (
+    SELECT due.*, rooms.queue, places.source_id, places.free, rooms.room,
+        row_number() OVER (PARTITION BY places.source_id ORDER BY due.turn_at) AS of_source,
+        row_number() OVER (PARTITION BY rooms.queue ORDER BY due.turn_at) AS of_queue,
+        row_number() OVER (PARTITION BY due.flow_id ORDER BY due.turn_at) AS of_flow
+    FROM unnest(CAST(:sources AS uuid[]), CAST(:free AS int[])) AS places (source_id, free)
+    CROSS JOIN unnest(CAST(:queues AS text[]), CAST(:rooms AS int[])) AS rooms (queue, room)
+    CROSS JOIN LATERAL (
+        SELECT t.id, t.flow_id, t.schedule_id, t.turn_at FROM tasks t
+        WHERE t.source_id = places.source_id AND t.queue = rooms.queue
+            AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
+            AND t.flow_id NOT IN (SELECT id FROM limited WHERE limited.free <= 0)
+        ORDER BY t.turn_at
+        LIMIT least(places.free, rooms.room)
+    ) due
+)
+SELECT r.id, r.source_id, r.queue, f.name AS flow, c.name AS schedule
+FROM ranked r
+JOIN flows f ON f.id = r.flow_id
+LEFT JOIN limited l ON l.id = r.flow_id
+LEFT JOIN schedules c ON c.id = r.schedule_id
+WHERE r.of_source <= r.free AND r.of_queue <= r.room AND (l.id IS NULL OR r.of_flow <= l.free)
+ORDER BY r.turn_at
 """)
 
+# Somebody may be cancelling one of them right now, and keeps it.
 _MARK_QUEUED = text("""
 UPDATE tasks SET state = 'queued', queued_at = now(), state_actor = :actor, state_reason = NULL
-WHERE id = ANY(:ids)
-""")
-
-_SLOTS = text("""
-SELECT coalesce(sum(slots), 0) FROM workers
-WHERE status = 'online' AND heartbeat_at > now() - :silence
-""")
-
-_OVERDUE_DELIVERIES = text("""
-SELECT id FROM tasks WHERE state = 'queued' AND queued_at < now() - :overdue
-""")
-
-# A worker or another beat may have been faster: then the row is not queued or not overdue any more.
-_MARK_SENT_AGAIN = text("""
-WITH lost AS (
-    SELECT id FROM tasks
-    WHERE id = ANY(:ids) AND state = 'queued' AND queued_at < now() - :overdue
+WHERE id IN (
+    SELECT id FROM tasks WHERE id = ANY(:ids) AND state IN ('pending', 'waiting')
     FOR NO KEY UPDATE SKIP LOCKED
 )
-UPDATE tasks t SET queued_at = now()
-FROM lost, flows f
-WHERE t.id = lost.id AND f.id = t.flow_id
-RETURNING t.id, f.name AS flow, (SELECT name FROM schedules WHERE id = t.schedule_id) AS schedule
+RETURNING id
 """)
 
 
-def dispatch(connection: Connection, queue: ReadyQueue, *, target: int, actor: str) -> int:
-    """Fills the ready-queue up to the target; returns how many deliveries went out.
+def dispatch(
+    connection: Connection, queues: ReadyQueues, *, least: int, silence: timedelta, actor: str
+) -> int:
+    """Fills the ready-queues up to their targets; returns how many deliveries went out.
 
+    A target is two deliveries per slot of the live workers of a queue, and not less than `least`.
     Rows are locked, marked, sent, committed in this order: a crash between sends a delivery twice,
     which is harmless, and never loses one. A worker that is faster than the commit waits for the
     row's lock.
     """
-    room = target - len(queue)
-    if room <= 0:
+    places = lock_places(connection)
+    rooms = _rooms(connection, queues, least=least, silence=silence) if places else {}
+    if not rooms:
         return 0
-    sources = connection.scalars(_LOCK_SOURCES).all()
-    if not sources:
-        return 0
-    rows = connection.execute(_DISPATCHABLE, {"sources": sources, "room": room}).all()
+    rows = _mark(connection, _choose(connection, places, rooms), actor=actor)
+    _use(connection, places, rows)
+    queues.publish(
+        [
+            Delivery(task_id=row.id, queue=row.queue, flow=row.flow, schedule=row.schedule)
+            for row in rows
+        ]
+    )
+    return len(rows)
+
+
+def _rooms(
+    connection: Connection, queues: ReadyQueues, *, least: int, silence: timedelta
+) -> Mapping[str, int]:
+    """How many deliveries each queue takes; none are named that are paused or full."""
+    rows = connection.execute(_TARGETS, {"least": least, "silence": silence})
+    targets = {row.name: row.target for row in rows}
+    lengths = queues.lengths(targets)
+    return {name: room for name in targets if (room := targets[name] - lengths[name]) > 0}
+
+
+def _choose(
+    connection: Connection, places: Sequence[Places], rooms: Mapping[str, int]
+) -> Sequence[Row[Any]]:
+    arguments = {
+        "sources": [place.source_id for place in places],
+        "free": [place.free for place in places],
+        "queues": list(rooms),
+        "rooms": list(rooms.values()),
+    }
+    return connection.execute(_DISPATCHABLE, arguments).all()
+
+
+def _mark(connection: Connection, rows: Sequence[Row[Any]], *, actor: str) -> list[Row[Any]]:
     if not rows:
-        return 0
-    connection.execute(_MARK_QUEUED, {"ids": [row.id for row in rows], "actor": actor})
-    queue.publish([Delivery(task_id=r.id, flow=r.flow, schedule=r.schedule) for r in rows])
-    return len(rows)
+        return []
+    arguments = {"ids": [row.id for row in rows], "actor": actor}
+    marked = set(connection.scalars(_MARK_QUEUED, arguments))
+    return [row for row in rows if row.id in marked]
 
 
-def ready_queue_target(connection: Connection, *, least: int, silence: timedelta) -> int:
-    """Two deliveries per slot of the live workers, and not less than `least`."""
-    slots = connection.scalar(_SLOTS, {"silence": silence}) or 0
-    return max(least, 2 * int(slots))
-
-
-def reconcile(connection: Connection, queue: ReadyQueue, *, overdue: timedelta) -> int:
-    """Sends again what is marked queued but is not in Redis; returns how many.
-
-    Redis may have been flushed, restarted or failed over, or a worker died after taking a delivery
-    and before claiming its task. A delivery that still waits in Redis is left alone, however long.
-    """
-    ids = set(connection.scalars(_OVERDUE_DELIVERIES, {"overdue": overdue}))
-    lost = ids - queue.task_ids() if ids else ids
-    if not lost:
-        return 0
-    rows = connection.execute(_MARK_SENT_AGAIN, {"ids": [*lost], "overdue": overdue}).all()
-    queue.publish([Delivery(task_id=r.id, flow=r.flow, schedule=r.schedule) for r in rows])
-    return len(rows)
+def _use(connection: Connection, places: Sequence[Places], rows: Sequence[Row[Any]]) -> None:
+    by_source = attrgetter("source_id")
+    sent: dict[UUID, list[UUID]] = {
+        source_id: [row.id for row in of_source]
+        for source_id, of_source in groupby(sorted(rows, key=by_source), by_source)
+    }
+    for place in places:
+        if place.source_id in sent:
+            place.use(connection, sent[place.source_id])

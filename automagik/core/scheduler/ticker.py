@@ -12,24 +12,27 @@ from sqlalchemy import Connection
 from automagik.core.config import Settings
 from automagik.core.database.session import WAKE, Database, Listener
 from automagik.core.exceptions import AutomagikError
-from automagik.core.scheduler.dispatch import (
-    ReadyQueue,
-    dispatch,
-    ready_queue_target,
-    reconcile,
-)
+from automagik.core.scheduler.delivery import ReadyQueues
+from automagik.core.scheduler.dispatch import dispatch
 from automagik.core.scheduler.fire import BATCH, fire
 from automagik.core.scheduler.outlook import Outlook, look
-from automagik.core.scheduler.reaper import mark_lost_workers, prune, reap
+from automagik.core.scheduler.queues import ensure_queue
+from automagik.core.scheduler.reaper import mark_lost_workers, reap
+from automagik.core.scheduler.reconcile import reconcile
+from automagik.core.scheduler.retention import Retention
 from automagik.core.tasks.heartbeat import BEATS_PER_LEASE
+from automagik.core.tasks.host_clock import HostClock
 from automagik.core.tasks.presence import beat_stopped, beat_ticked, register_beat
 from automagik.core.tasks.workers import LIVE_LEASES
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# While due tasks wait for a free place at their source or in the ready-queue.
-BACKLOG_WAIT = timedelta(milliseconds=50)
+# While due tasks wait for a free place at their source or in their queue: a share of the time that
+# they have waited, so that little of it is lost and a beat does not ask all day at full speed.
+BACKLOG_SHARE = 0.1
+SHORTEST_BACKLOG_WAIT = timedelta(milliseconds=50)
+LONGEST_BACKLOG_WAIT = timedelta(seconds=1)
 ERROR_WAIT = timedelta(seconds=1)
 # A sign of life, and what may come late.
 CHORES_EVERY = timedelta(seconds=5)
@@ -41,20 +44,23 @@ class Ticker:
     """The work of a beat. Any number of them may run on one database."""
 
     def __init__(
-        self, *, database: Database, settings: Settings, queue: ReadyQueue, host: str, pid: int
+        self, *, database: Database, settings: Settings, queues: ReadyQueues, host: str, pid: int
     ) -> None:
         self._database = database
         self._settings = settings
-        self._queue = queue
+        self._queues = queues
         self._host = host
         self._pid = pid
         self._actor = f"beat@{host}"
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._silence = LIVE_LEASES * self._lease
+        self._clock = HostClock()
+        self._retention = Retention(settings)
         self._beat_id: UUID | None = None
         self._listener: Listener | None = None
         self._chores_due = 0.0
         self._reconcile_due = 0.0
+        self._progress_at = time.monotonic()
 
     def tick(self) -> None:
         """Does what is due and waits for the next instant, a notification, or a few seconds."""
@@ -90,11 +96,18 @@ class Ticker:
             self._reap()
         self._do_chores(outlook)
         if outlook.has_due_schedule or outlook.has_due_task or outlook.has_ended_lease:
-            self._in_transaction(self._dispatch)
+            if self._in_transaction(self._dispatch):
+                self._progress_at = time.monotonic()
             outlook = self._look()
+        if not outlook.has_due_task:
+            self._progress_at = time.monotonic()
         self._reconcile(outlook)
         longest = timedelta(seconds=self._settings.beat_max_wait_seconds)
-        return outlook.wait(longest=longest, backlog=BACKLOG_WAIT)
+        return outlook.wait(longest=longest, backlog=self._backlog_wait())
+
+    def _backlog_wait(self) -> timedelta:
+        blocked = timedelta(seconds=time.monotonic() - self._progress_at)
+        return min(LONGEST_BACKLOG_WAIT, max(SHORTEST_BACKLOG_WAIT, BACKLOG_SHARE * blocked))
 
     def _look(self) -> Outlook:
         with self._database.glance() as connection:
@@ -104,10 +117,13 @@ class Ticker:
         return fire(connection, settings=self._settings, actor=self._actor)
 
     def _dispatch(self, connection: Connection) -> int:
-        target = ready_queue_target(
-            connection, least=self._settings.ready_queue_target, silence=self._silence
+        return dispatch(
+            connection,
+            self._queues,
+            least=self._settings.ready_queue_target,
+            silence=self._silence,
+            actor=self._actor,
         )
-        return dispatch(connection, self._queue, target=target, actor=self._actor)
 
     def _reap(self) -> None:
         reaped = self._in_transaction(lambda c: reap(c, lease=self._lease, actor=self._actor))
@@ -121,7 +137,7 @@ class Ticker:
         if time.monotonic() < self._reconcile_due:
             return
         self._reconcile_due = time.monotonic() + RECONCILE_EVERY.total_seconds()
-        sent = self._in_transaction(lambda c: reconcile(c, self._queue, overdue=overdue))
+        sent = self._in_transaction(lambda c: reconcile(c, self._queues, overdue=overdue))
         if sent:
             logger.warning("%d deliveries were lost and went out again", sent)
 
@@ -133,15 +149,17 @@ class Ticker:
         self._in_transaction(self._sign_of_life)
         if outlook.longest_silence is not None and outlook.longest_silence > self._silence:
             self._in_transaction(lambda c: mark_lost_workers(c, silence=self._silence))
-        if self._settings.retention_days is not None:
-            age = timedelta(days=self._settings.retention_days)
-            self._in_transaction(lambda c: prune(c, age=age))
+        self._retention.prune(self._database)
 
     def _sign_of_life(self, connection: Connection) -> None:
+        offset = self._clock.offset(connection)
         if self._beat_id is None:
-            self._beat_id = register_beat(connection, hostname=self._host, pid=self._pid)
+            self._beat_id = register_beat(
+                connection, hostname=self._host, pid=self._pid, clock_offset=offset
+            )
+            ensure_queue(connection, self._settings.queue)
         else:
-            beat_ticked(connection, self._beat_id)
+            beat_ticked(connection, self._beat_id, clock_offset=offset)
 
     def _wait(self, duration: timedelta) -> None:
         if self._listener is not None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from automagik.core.flows.breaker import CLOSE
 from automagik.core.tasks.claim import Claim
-from automagik.core.tasks.outcome import Completed, Failed, Released
+from automagik.core.tasks.outcome import WORKER_LOST, Completed, Failed, Released
 from automagik.core.tasks.retry import backoff
 from automagik.core.tasks.states import AttemptOutcome, TaskState
 
@@ -23,6 +24,7 @@ class Ending:
     reason: str | None = None
     delay: timedelta | None = None
     extra_attempts: int = 0
+    source_is_up: bool | None = None
     columns: dict[str, Any] = field(default_factory=dict)
 
 
@@ -33,12 +35,15 @@ def decide(outcome: Completed | Failed | Released, claim: Claim, *, random: Rand
             return Ending(
                 state=TaskState.COMPLETED,
                 outcome=AttemptOutcome.COMPLETED,
+                source_is_up=True,
                 columns={
                     "result": json.dumps(outcome.answer),
                     "output_text": outcome.text,
                     "http_status": outcome.http_status,
                 },
             )
+        case Released() if claim.at_most_once:
+            return _called_once()
         case Released():
             return Ending(
                 state=TaskState.WAITING,
@@ -51,16 +56,31 @@ def decide(outcome: Completed | Failed | Released, claim: Claim, *, random: Rand
             return _after_failure(outcome, claim, random=random)
 
 
+def _called_once() -> Ending:
+    """The call was broken off, and nobody knows how far the flow has come."""
+    return Ending(
+        state=TaskState.FAILED,
+        outcome=AttemptOutcome.FAILED,
+        reason=WORKER_LOST,
+        columns={
+            "error_code": WORKER_LOST,
+            "error_message": "The worker stopped during the call, and the flow runs at most once.",
+        },
+    )
+
+
 def _after_failure(outcome: Failed, claim: Claim, *, random: Random) -> Ending:
     columns = {
         "error_code": outcome.code,
         "error_message": outcome.message,
         "http_status": outcome.http_status,
     }
-    if not outcome.retryable or claim.attempt >= claim.max_attempts:
+    may_run_twice = outcome.never_sent or not claim.at_most_once
+    if not (outcome.retryable and may_run_twice) or claim.attempt >= claim.max_attempts:
         return Ending(
             state=TaskState.FAILED,
             outcome=AttemptOutcome.FAILED,
+            source_is_up=outcome.source_is_up,
             reason=outcome.code,
             columns=columns,
         )
@@ -70,13 +90,14 @@ def _after_failure(outcome: Failed, claim: Claim, *, random: Random) -> Ending:
     return Ending(
         state=TaskState.WAITING,
         outcome=AttemptOutcome.FAILED,
+        source_is_up=outcome.source_is_up,
         reason=f"{outcome.code}, next attempt in {delay.total_seconds():.1f} s",
         delay=delay,
         columns=columns,
     )
 
 
-_FINISH = text("""
+_FINISH = text(f"""
 WITH done AS (
     UPDATE tasks SET state = :state, state_reason = :reason, state_actor = :actor,
         lease_expires_at = NULL, max_attempts = max_attempts + :extra_attempts,
@@ -86,11 +107,13 @@ WITH done AS (
         finished_at = CASE WHEN :final THEN now() END
     WHERE id = :task_id AND attempt = :attempt AND state = 'running'
     RETURNING id
+), answered AS (
+    {CLOSE} AND :answered
 )
 UPDATE task_attempts SET finished_at = now(), outcome = :outcome,
     error_code = :error_code, error_message = :error_message, http_status = :http_status
 WHERE task_id = (SELECT id FROM done) AND attempt = :attempt
-""")
+""")  # noqa: S608  (both parts are constants)
 
 
 _WAS_FINISHED = text("""
@@ -119,6 +142,8 @@ def finish(connection: Connection, claim: Claim, ending: Ending, *, actor: str) 
             "delay": ending.delay,
             "extra_attempts": ending.extra_attempts,
             "outcome": ending.outcome,
+            "answered": ending.source_is_up is True,
+            "source_id": claim.source_id,
             "actor": actor,
         },
     )

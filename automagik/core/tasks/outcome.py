@@ -6,6 +6,9 @@ from typing import Any
 
 from automagik.core.flows.run_handle import AbortReason
 
+WORKER_LOST = "AM-WORKER-LOST"
+"""The error code of an attempt whose worker died, froze, or stopped in the midst of it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completed:
@@ -21,6 +24,10 @@ class Failed:
     retryable: bool
     retry_after: timedelta | None = None
     http_status: int | None = None
+    never_sent: bool = False
+    """Whether surely nothing of the call has reached the source."""
+    source_is_up: bool | None = None
+    """What it says of the source as a whole; None: nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,6 +19,7 @@ from automagik.core.database.session import Database
 from automagik.core.encryption import Keyring
 from automagik.core.exceptions import AutomagikError, Unreachable
 from automagik.core.flows.analyzer import FlowAnalysis, analyze
+from automagik.core.flows.breaker import found_down
 from automagik.core.flows.exceptions import RemoteError, RunCancelled
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.flow_rows import definition_of
@@ -128,6 +129,7 @@ class TaskRunner:
             claimed.remote_flow_id,
             body,
             deadline=claimed.timeout,
+            idempotency_key=f"{claimed.task_id}-{claimed.attempt}",
             on_event=lambda event: _say_event(run.log, event),
             handle=run.handle,
         )
@@ -173,7 +175,19 @@ class TaskRunner:
         if not finish(connection, run.claim, ending, actor=self._worker.name):
             return was_finished(connection, run.claim, ending)
         run.log.close(connection)
+        if ending.source_is_up is False:
+            self._count_against_source(connection, run.claim, ending)
         return True
+
+    def _count_against_source(self, connection: Connection, claimed: Claim, ending: Ending) -> None:
+        found_down(
+            connection,
+            claimed.source_id,
+            task_id=claimed.task_id,
+            reason=ending.columns["error_message"],
+            failures=self._settings.breaker_failures,
+            pause=timedelta(seconds=self._settings.breaker_pause_seconds),
+        )
 
     def _persist(self, work: Callable[[Connection], T]) -> T:
         """Does it in one transaction, again and again while PostgreSQL is away."""
@@ -207,6 +221,8 @@ def _failed(error: AutomagikError, log: TaskLog) -> Failed:
         retryable=error.retryable,
         retry_after=error.retry_after,
         http_status=error.http_status_received,
+        never_sent=error.never_sent,
+        source_is_up=error.source_is_up,
     )
 
 
@@ -220,7 +236,7 @@ def _say_event(log: TaskLog, event: RunEvent) -> None:
     """Tokens are left out: the message that they make up follows them."""
     if event.text and event.kind != "token":
         level: Level = "error" if event.kind == "error" else "info"
-        log.say(event.component or "langflow", event.text, level=level)
+        log.quote(event.component or "langflow", event.text, level=level)
 
 
 def _in_words(ending: Ending) -> str:

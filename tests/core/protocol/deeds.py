@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 from automagik.core.config import Settings
 from automagik.core.exceptions import Conflict, NotFound
 from automagik.core.flows.run_handle import AbortReason, RunHandle
-from automagik.core.scheduler.dispatch import dispatch, reconcile
+from automagik.core.scheduler.dispatch import dispatch
 from automagik.core.scheduler.fire import fire
 from automagik.core.scheduler.reaper import reap
+from automagik.core.scheduler.reconcile import reconcile
 from automagik.core.tasks import by_hand
 from automagik.core.tasks.claim import Claimant, claim
 from automagik.core.tasks.finish import Ending, decide, finish, was_finished
@@ -77,7 +78,8 @@ def firing(beat: str, *, settings: Settings) -> Deed:
 
 def dispatching(beat: str, *, queue: ForgetfulQueue, target: int) -> Deed:
     def deed(connection: Connection) -> Answer:
-        return _counted(beat, "queued", dispatch(connection, queue, target=target, actor=beat))
+        sent = dispatch(connection, queue, least=target, silence=timedelta(), actor=beat)
+        return _counted(beat, "queued", sent)
 
     return deed
 

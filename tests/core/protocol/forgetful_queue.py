@@ -1,10 +1,10 @@
 """A ready-queue with the faults of Redis at the command of a test."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from automagik.core.exceptions import RedisUnreachable
-from automagik.core.scheduler.dispatch import Delivery
+from automagik.core.scheduler.delivery import Delivery
 
 
 class ForgetfulQueue:
@@ -24,10 +24,11 @@ class ForgetfulQueue:
         if self.breaks_after is not None:
             raise RedisUnreachable
 
-    def __len__(self) -> int:
-        return len(self.waiting)
+    def lengths(self, names: Iterable[str]) -> Mapping[str, int]:
+        """As if all waited in each of them: in these tests there is one."""
+        return dict.fromkeys(names, len(self.waiting))
 
-    def task_ids(self) -> set[UUID]:
+    def task_ids(self, names: Iterable[str]) -> set[UUID]:  # noqa: ARG002
         return set(self.waiting)
 
     def flush(self) -> None:

@@ -90,6 +90,8 @@ class Model:
 
     limits: dict[UUID, int]
     clock: int = 0
+    is_paused: bool = False
+    """Whether the queue is: then nothing is sent and nothing starts."""
     tasks: dict[UUID, ModelTask] = field(default_factory=dict)
     schedules: dict[UUID, ModelSchedule] = field(default_factory=dict)
     occurrences: dict[tuple[UUID, int], UUID] = field(default_factory=dict)
@@ -105,6 +107,8 @@ class Model:
         match change.origin, change.target:
             case ((_S.PENDING | _S.WAITING), _S.QUEUED):
                 return self._dispatched(task, change)
+            case _S.QUEUED, _S.WAITING:
+                assert self.is_paused, "a worker held back what it could have run"
             case ((_S.PENDING | _S.QUEUED), _S.RUNNING):
                 return self._claimed(task, change)
             case _S.RUNNING, _S.WAITING | _S.FAILED if change.actor.startswith("beat"):
@@ -135,6 +139,8 @@ class Model:
 
     def dispatchable(self) -> int:
         """How many tasks could go out, were there room for all in the ready-queue."""
+        if self.is_paused:
+            return 0
         return sum(
             min(len(self._due(source_id)), max(0, limit - self.under_way(source_id)))
             for source_id, limit in self.limits.items()
@@ -142,7 +148,7 @@ class Model:
 
     def claimable(self, task_id: UUID) -> bool:
         task = self.tasks.get(task_id)
-        if task is None or task.due > self.clock:
+        if task is None or task.due > self.clock or self.is_paused:
             return False
         return task.state in (TaskState.PENDING, TaskState.QUEUED)
 
@@ -198,6 +204,7 @@ class Model:
     def _dispatched(self, task: ModelTask, change: Change) -> Said:
         assert change.actor.startswith("beat")
         assert task.due <= self.clock, "it went out before it was due"
+        assert not self.is_paused, "it went out although the queue was paused"
         limit = self.limits[task.source_id]
         assert self.under_way(task.source_id) < limit, "the limit of the source was exceeded"
         self._enter(task, change.target)
@@ -206,6 +213,7 @@ class Model:
 
     def _claimed(self, task: ModelTask, change: Change) -> Said:
         assert task.due <= self.clock, "it was claimed before it was due"
+        assert not self.is_paused, "it was claimed although the queue was paused"
         assert change.attempt == task.attempt + 1 <= task.max_attempts
         task.attempt = change.attempt
         self._enter(task, change.target)

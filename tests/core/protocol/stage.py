@@ -1,6 +1,8 @@
 """The rows, the model and the ready-queue of one example; after each step the three must agree."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +12,7 @@ from automagik.core.config import Settings
 from automagik.core.database.models import ScheduleRow
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.scheduler.manager import SchedulerManager
+from automagik.core.scheduler.queues import QueueManager, ensure_queue
 from automagik.core.tasks.heartbeat import Heartbeat, HeldRun
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.states import TaskState
@@ -44,6 +47,7 @@ class Stage:
             update={"misfire_grace_seconds": GRACE, "lease_seconds": LEASE}
         )
         world.empty()
+        world.alone(lambda c: ensure_queue(c, settings.queue))
         self.flows = [add_flow(world.database, name) for name in LIMITS]
         self.schedules = SchedulerManager(world.database, self.settings)
         self.tasks = TaskManager(world.database, self.settings)
@@ -71,6 +75,16 @@ class Stage:
         self.world.pass_time(steps)
         self.model.clock += steps * TICK
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Meanwhile nothing may be sent or started."""
+        queues, name = QueueManager(self.world.database, self.settings), self.settings.queue
+        queues.pause(name)
+        self.model.is_paused = True
+        yield
+        queues.resume(name)
+        self.model.is_paused = False
+
     def alone(self, deed: Deed, *, dies: bool = False) -> Answer | None:
         """None when whoever did it died, or Redis was away: then nothing was done."""
         self.is_sound = False
@@ -90,10 +104,10 @@ class Stage:
 
     def reconcile(self, *, dies: bool = False) -> None:
         """What was lost is in Redis again, and only that."""
-        missing = self.model.missing(self.queue.task_ids())
-        before = self.queue.task_ids()
+        missing = self.model.missing(set(self.queue.waiting))
+        before = set(self.queue.waiting)
         answer = self.alone(reconciling(self.queue), dies=dies)
-        assert self.queue.task_ids() == before | missing
+        assert set(self.queue.waiting) == before | missing
         if answer is None:
             return
         assert answer.number == len(missing)

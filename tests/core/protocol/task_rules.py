@@ -33,7 +33,7 @@ class TaskRules(ScheduleRules):
     @precondition(lambda self: self._any(*DISPATCHABLE))
     @rule(beat=BEATS, most=st.sampled_from([300, 2]), dies=SCARCELY)
     def dispatch(self, beat: str, most: int, dies: bool) -> None:  # noqa: FBT001
-        room = max(0, most - len(self.queue))
+        room = max(0, most - len(self.queue.waiting))
         expected = min(room, self.model.dispatchable())
         deed = deeds.dispatching(beat, queue=self.queue, target=most)
         answer = self.stage.alone(deed, dies=dies)
@@ -75,6 +75,15 @@ class TaskRules(ScheduleRules):
     @rule(index=WHICH, worker=WORKERS)
     def a_delivery_arrives(self, index: int, worker: int) -> None:
         self._claim(self.queue.take(index), worker)
+
+    @precondition(lambda self: self.queue.waiting)
+    @rule(worker=WORKERS, beat=BEATS)
+    def deliveries_arrive_while_the_queue_is_paused(self, worker: int, beat: str) -> None:
+        """They wait in PostgreSQL again, and use no attempt."""
+        with self.stage.paused():
+            while self.queue.waiting:
+                self._claim(self.queue.take(0), worker)
+            self.dispatch(beat, most=300, dies=False)
 
     @precondition(lambda self: self.queue.ever_sent)
     @rule(which=WHICH, worker=WORKERS)

@@ -33,7 +33,11 @@ def _older() -> TextClause:
     """All instants of all tables move back alike, in one go."""
     statements = [_ONESHOTS]
     for table in Base.metadata.sorted_tables:
-        columns = [column.name for column in table.columns if isinstance(column.type, DateTime)]
+        columns = [
+            column.name
+            for column in table.columns
+            if isinstance(column.type, DateTime) and column.computed is None
+        ]
         if columns:
             moves = ", ".join(f"{name} = {name} - :passed" for name in columns)
             statements.append(f"UPDATE {table.name} SET {moves}")

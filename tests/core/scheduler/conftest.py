@@ -10,7 +10,7 @@ from automagik.core.flows.values import Flow
 from tests.core.records import opened
 from tests.core.tasks.rows import add_flow
 from tests.workers.queues import queue_in
-from workers.ready_queue import CeleryReadyQueue
+from workers.ready_queue import CeleryReadyQueues
 
 
 @pytest.fixture
@@ -25,6 +25,6 @@ def flow(database: Database) -> Flow:
 
 
 @pytest.fixture
-def queue(redis_url: str) -> Iterator[CeleryReadyQueue]:
+def queue(redis_url: str) -> Iterator[CeleryReadyQueues]:
     with queue_in(redis_url) as queue:
         yield queue

@@ -1,6 +1,6 @@
 """Due tasks go to a real ready-queue: in order, within limits, and never lost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
@@ -8,19 +8,15 @@ from uuid import UUID
 
 import pytest
 import redis
-from sqlalchemy import func, text
+from sqlalchemy import Connection, func, text
 
 from automagik.core.database.models import TaskRow, WorkerRow
 from automagik.core.database.session import Database
 from automagik.core.exceptions import RedisUnreachable
 from automagik.core.flows.values import Flow
-from automagik.core.scheduler.dispatch import (
-    Delivery,
-    ReadyQueue,
-    dispatch,
-    ready_queue_target,
-    reconcile,
-)
+from automagik.core.scheduler.delivery import Delivery, ReadyQueues
+from automagik.core.scheduler.dispatch import dispatch
+from automagik.core.scheduler.reconcile import reconcile
 from automagik.core.tasks.claim import claim
 from automagik.core.tasks.states import DISPATCHABLE, TaskState
 from tests.core.embedded.patience import eventually
@@ -39,7 +35,7 @@ from tests.core.records import (
 )
 from tests.core.tasks.rows import add_flow, add_schedule
 from tests.workers.queues import NAME, delivered, messages
-from workers.ready_queue import CeleryReadyQueue
+from workers.ready_queue import CeleryReadyQueues
 
 HOUR = timedelta(hours=1)
 
@@ -50,12 +46,16 @@ WHERE id IN (SELECT id FROM tasks WHERE state = 'queued' FOR UPDATE SKIP LOCKED)
 """
 
 
-def send(database: Database, queue: ReadyQueue, target: int = 300) -> int:
+def sending(connection: Connection, queue: ReadyQueues, least: int = 300) -> int:
+    return dispatch(connection, queue, least=least, silence=MINUTE, actor="beat@here")
+
+
+def send(database: Database, queue: ReadyQueues, least: int = 300) -> int:
     with database.transaction() as connection:
-        return dispatch(connection, queue, target=target, actor="beat@here")
+        return sending(connection, queue, least)
 
 
-def send_lost(database: Database, queue: ReadyQueue, overdue: timedelta = MINUTE) -> int:
+def send_lost(database: Database, queue: ReadyQueues, overdue: timedelta = MINUTE) -> int:
     with database.transaction() as connection:
         return reconcile(connection, queue, overdue=overdue)
 
@@ -66,29 +66,29 @@ class Unreliable:
     def publish(self, deliveries: Sequence[Delivery]) -> None:  # noqa: ARG002
         raise RedisUnreachable
 
-    def __len__(self) -> int:
-        return 0
+    def lengths(self, names: Iterable[str]) -> Mapping[str, int]:
+        return dict.fromkeys(names, 0)
 
-    def task_ids(self) -> set[UUID]:
+    def task_ids(self, names: Iterable[str]) -> set[UUID]:  # noqa: ARG002
         return set()
 
 
 class TestOrder:
-    def test_priority_comes_first_then_age_over_all_sources(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    def test_older_tasks_of_higher_priority_come_first_over_all_sources(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues, redis_url: str
     ) -> None:
         other = add_flow(database, "other")
         young = add_task(database, flow, run_at=func.now() - MINUTE)
         old = add_task(database, other, run_at=func.now() - HOUR)
-        urgent = add_task(database, flow, priority=9)
-        idle = add_task(database, other, priority=-1, run_at=func.now() - 2 * HOUR)
+        urgent = add_task(database, flow, priority=200)
+        idle = add_task(database, other, priority=-200, run_at=func.now() - 2 * HOUR)
 
         assert send(database, queue) == 4
 
         assert delivered(redis_url) == [urgent, old, young, idle]
 
     def test_a_sent_task_is_queued_and_its_delivery_names_flow_and_schedule(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues, redis_url: str
     ) -> None:
         task_id = add_task(database, flow, schedule_id=add_schedule(database, flow, "nightly"))
 
@@ -102,7 +102,7 @@ class TestOrder:
         assert message["headers"]["kwargsrepr"] == "schedule=nightly"
 
     def test_a_retry_goes_out_when_it_is_due_and_nothing_goes_out_before(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues, redis_url: str
     ) -> None:
         due = add_task(database, flow, state=TaskState.WAITING, attempt=1)
         add_task(database, flow, state=TaskState.WAITING, run_at=func.now() + HOUR)
@@ -111,7 +111,7 @@ class TestOrder:
         assert (send(database, queue), delivered(redis_url)) == (1, [due])
 
     def test_only_pending_and_waiting_tasks_go_out(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues
     ) -> None:
         for state in set(TaskState) - DISPATCHABLE:
             add_task(database, flow, state=state)
@@ -121,20 +121,20 @@ class TestOrder:
 
 class TestLimits:
     def test_the_ready_queue_is_filled_up_to_its_target(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues, redis_url: str
     ) -> None:
         limit_source(database, flow, 100)
         for _ in range(8):
             add_task(database, flow)
 
-        assert send(database, queue, target=5) == 5
-        assert send(database, queue, target=5) == 0
+        assert send(database, queue, least=5) == 5
+        assert send(database, queue, least=5) == 0
         with closing(redis.Redis.from_url(redis_url)) as client:
             client.rpop(NAME)
-        assert send(database, queue, target=5) == 1
+        assert send(database, queue, least=5) == 1
 
     def test_queued_and_running_tasks_count_for_the_limit_of_their_source(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues
     ) -> None:
         limit_source(database, flow, 3)
         add_task(database, flow, state=TaskState.QUEUED)
@@ -149,7 +149,7 @@ class TestLimits:
         assert [task(database, each)["state"] for each in waiting].count("queued") == 1
 
     def test_a_source_over_its_limit_sends_nothing(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues
     ) -> None:
         limit_source(database, flow, 1)
         for _ in range(3):
@@ -159,7 +159,7 @@ class TestLimits:
         assert send(database, queue) == 0
 
     def test_the_limit_holds_while_four_beats_send_at_once(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues, redis_url: str
     ) -> None:
         limit_source(database, flow, 5)
         task_ids = {add_task(database, flow) for _ in range(200)}
@@ -180,12 +180,12 @@ class TestLimits:
         assert sorted(delivered(redis_url)) == sorted(task_ids)
 
     def test_tasks_are_created_while_a_beat_sends(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues
     ) -> None:
         """The lock that keeps the limit does not keep anybody from inserting."""
         add_task(database, flow)
         with database.transaction() as connection:
-            dispatch(connection, queue, target=300, actor="beat")
+            sending(connection, queue)
             with database.transaction() as other:
                 other.execute(text("SET LOCAL lock_timeout = '2s'"))
                 other.execute(
@@ -199,22 +199,21 @@ class TestLimits:
         assert rows(database, "SELECT state FROM tasks ORDER BY state") == ["pending", "queued"]
 
     def test_two_deliveries_per_slot_of_the_live_workers_wait_and_never_too_few(
-        self, database: Database
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues
     ) -> None:
-        def target(least: int) -> int:
-            with database.transaction() as connection:
-                return ready_queue_target(connection, least=least, silence=MINUTE)
-
-        assert target(30) == 30
-        add_worker(database, "one", slots=40)
-        add_worker(database, "two", slots=10)
+        limit_source(database, flow, 100)
+        for _ in range(10):
+            add_task(database, flow)
+        assert send(database, queue, least=3) == 3
+        add_worker(database, "one", slots=2)
+        add_worker(database, "two", slots=1)
         silent = add_worker(database, "silent", slots=1000)
         put(database, WorkerRow, silent.id, heartbeat_at=func.now() - HOUR)
         draining = add_worker(database, "draining", slots=1000)
         put(database, WorkerRow, draining.id, status="draining")
 
-        assert target(30) == 100
-        assert target(500) == 500
+        assert send(database, queue, least=3) == 3
+        assert send(database, queue, least=8) == 2
 
 
 class TestTrouble:
@@ -230,11 +229,11 @@ class TestTrouble:
         assert task(database, task_id)["queued_at"] is None
 
     def test_a_crash_after_the_publish_sends_again_and_one_delivery_wins(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues, redis_url: str
     ) -> None:
         task_id = add_task(database, flow)
         with dying(database) as connection:
-            dispatch(connection, queue, target=300, actor="beat")
+            sending(connection, queue)
         assert task(database, task_id)["state"] == "pending"
 
         assert send(database, queue) == 1
@@ -248,12 +247,12 @@ class TestTrouble:
         assert [each is not None for each in takes] == [True, False]
 
     def test_a_worker_that_is_faster_than_the_commit_waits_for_it(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues
     ) -> None:
         task_id = add_task(database, flow)
         with ThreadPoolExecutor(1) as worker:
             with database.transaction() as connection:
-                dispatch(connection, queue, target=300, actor="beat")
+                sending(connection, queue)
                 taking = worker.submit(claimed, database, task_id)
             taken = taking.result(timeout=10)
 
@@ -262,7 +261,7 @@ class TestTrouble:
         assert ways == ["pending", "queued", "running"]
 
     def test_a_worker_that_is_faster_than_the_commit_of_a_retry_waits_as_well(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues
     ) -> None:
         """What it waits for is still `waiting` in the eyes of its statement."""
         task_id = add_task(database, flow)
@@ -270,7 +269,7 @@ class TestTrouble:
         put(database, TaskRow, task_id, state="waiting", lease_expires_at=None)
         with ThreadPoolExecutor(1) as worker:
             with database.transaction() as connection:
-                dispatch(connection, queue, target=300, actor="beat")
+                sending(connection, queue)
                 taking = worker.submit(claimed, database, task_id)
                 assert eventually(lambda: rows(database, WAITS_FOR_A_ROW) == [True], seconds=5)
             taken = taking.result(timeout=10)
@@ -280,7 +279,7 @@ class TestTrouble:
 
 class TestReconcile:
     def test_only_what_is_overdue_and_not_in_redis_goes_out_again(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues, redis_url: str
     ) -> None:
         waits = add_task(database, flow)
         send(database, queue)
@@ -295,7 +294,7 @@ class TestReconcile:
         assert delivered(redis_url) == [waits, lost]
 
     def test_a_delivery_that_waits_in_redis_keeps_nobody_waiting(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues
     ) -> None:
         """Its row is not locked: a worker may claim it meanwhile."""
         waits = add_task(database, flow)
@@ -308,7 +307,7 @@ class TestReconcile:
                 assert worker.submit(claimed, database, waits).result(timeout=10).task_id == waits
 
     def test_a_flushed_redis_gets_everything_back(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues, redis_url: str
     ) -> None:
         task_ids = {add_task(database, flow) for _ in range(8)}
         send(database, queue)
@@ -321,7 +320,7 @@ class TestReconcile:
         assert rows(database, "SELECT DISTINCT state FROM tasks") == ["queued"]
 
     def test_a_publish_that_fails_is_tried_again(
-        self, database: Database, flow: Flow, queue: CeleryReadyQueue
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues
     ) -> None:
         add_task(database, flow, state=TaskState.QUEUED, queued_at=func.now() - HOUR)
 

@@ -1,4 +1,4 @@
-"""What lost workers and old history leave behind."""
+"""What lost workers leave behind."""
 
 from datetime import timedelta
 
@@ -8,7 +8,8 @@ from sqlalchemy import func, update
 from automagik.core.database.models import TaskRow, WorkerRow
 from automagik.core.database.session import Database
 from automagik.core.flows.values import Flow
-from automagik.core.scheduler.reaper import WORKER_LOST, mark_lost_workers, prune, reap
+from automagik.core.scheduler.reaper import mark_lost_workers, reap
+from automagik.core.tasks.outcome import WORKER_LOST
 from automagik.core.tasks.states import TaskState
 from tests.core.records import (
     add_task,
@@ -62,6 +63,20 @@ class TestReap:
         assert (reaped["state"], reaped["attempt"]) == ("failed", 4)
         assert reaped["finished_at"] is not None
         assert reaped["error_code"] == WORKER_LOST
+
+    def test_a_lost_run_of_a_flow_that_runs_at_most_once_has_failed(
+        self, database: Database, flow: Flow
+    ) -> None:
+        task_id = add_task(database, flow, at_most_once=True)
+        claimed(database, task_id, lease=-SECOND)
+
+        reap_now(database)
+
+        reaped = task(database, task_id)
+        assert (reaped["state"], reaped["attempt"], reaped["max_attempts"]) == ("failed", 1, 4)
+        assert reaped["error_code"] == WORKER_LOST
+        [attempt] = attempts(database, task_id)
+        assert attempt["outcome"] == "worker_lost"
 
     def test_live_leases_and_tasks_that_do_not_run_are_left_alone(
         self, database: Database, flow: Flow
@@ -138,30 +153,3 @@ class TestWorkers:
             assert mark_lost_workers(connection, silence=SECOND) == 0
 
         assert row(database, WorkerRow, stopped.id)["status"] == "stopped"
-
-
-class TestPrune:
-    def test_old_tasks_go_with_their_history_and_others_stay(
-        self, database: Database, flow: Flow
-    ) -> None:
-        old = add_task(database, flow)
-        claimed(database, old)
-        say(database, old, "hello")
-        put(
-            database,
-            TaskRow,
-            old,
-            state="completed",
-            lease_expires_at=None,
-            finished_at=func.now() - 31 * DAY,
-        )
-        recent = add_task(database, flow, state=TaskState.FAILED)
-        unfinished = add_task(database, flow, created_at=func.now() - 31 * DAY)
-
-        with database.transaction() as connection:
-            assert prune(connection, age=30 * DAY) == 1
-
-        assert set(rows(database, "SELECT id FROM tasks")) == {recent, unfinished}
-        for table in ("task_logs", "task_attempts", "task_events"):
-            left = rows(database, f"SELECT count(*) FROM {table} WHERE task_id = :id", id=old)
-            assert left == [0]

@@ -1,6 +1,6 @@
 """One tick of a beat, on real servers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,7 +18,7 @@ from automagik.core.embedded.redis_server import EmbeddedRedis
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler import ticker as ticker_module
-from automagik.core.scheduler.dispatch import ReadyQueue
+from automagik.core.scheduler.delivery import ReadyQueues
 from automagik.core.scheduler.fire import BATCH
 from automagik.core.scheduler.manager import SchedulerManager
 from automagik.core.scheduler.ticker import Ticker
@@ -36,7 +36,7 @@ from tests.core.records import (
     terminate_connections,
 )
 from tests.workers.queues import delivered, queue_in
-from workers.ready_queue import CeleryReadyQueue
+from workers.ready_queue import CeleryReadyQueues
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
@@ -50,17 +50,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def beating(
-    database: Database, settings: Settings, queue: ReadyQueue, **changes: Any
+    database: Database, settings: Settings, queue: ReadyQueues, **changes: Any
 ) -> Iterator[Ticker]:
     """A ticker that does not wait long, unless the changed settings say so."""
     changed = settings.model_copy(update={"beat_max_wait_seconds": 0.01} | changes)
-    ticker = Ticker(database=database, settings=changed, queue=queue, host="here", pid=1)
+    ticker = Ticker(database=database, settings=changed, queues=queue, host="here", pid=1)
     yield ticker
     ticker.close()
 
 
 def test_a_due_schedule_is_in_the_ready_queue_after_one_tick(
-    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues, redis_url: str
 ) -> None:
     add_schedules(database, flow)
 
@@ -73,7 +73,7 @@ def test_a_due_schedule_is_in_the_ready_queue_after_one_tick(
 
 
 def test_a_tick_takes_more_schedules_than_a_batch(
-    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues
 ) -> None:
     add_schedules(database, flow, BATCH + 1)
 
@@ -84,7 +84,7 @@ def test_a_tick_takes_more_schedules_than_a_batch(
 
 
 def test_a_new_task_wakes_a_beat_that_waits(
-    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues, redis_url: str
 ) -> None:
     with (
         beating(database, settings, queue, beat_max_wait_seconds=60) as ticker,
@@ -101,7 +101,7 @@ def test_a_new_task_wakes_a_beat_that_waits(
 
 
 def test_a_schedule_that_is_created_wakes_a_beat_and_is_waited_for(
-    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues, redis_url: str
 ) -> None:
     """The next due instant ends the wait by itself."""
     with (
@@ -149,7 +149,7 @@ def test_without_redis_due_runs_are_recorded_and_go_out_when_it_is_back(
 
 
 def test_a_beat_whose_connections_broke_goes_on(
-    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues, redis_url: str
 ) -> None:
     with beating(database, settings, queue) as ticker:
         ticker.tick()
@@ -164,14 +164,14 @@ def test_a_beat_whose_connections_broke_goes_on(
 
 
 def test_chores_take_back_lost_runs_and_lost_deliveries_and_prune(
-    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues, redis_url: str
 ) -> None:
     lost_run, lost_delivery, old = (add_task(database, flow) for _ in range(3))
     claimed(database, lost_run, lease=-SECOND)
     put(database, TaskRow, lost_delivery, state="queued", queued_at=func.now() - DAY)
     put(database, TaskRow, old, state="cancelled", finished_at=func.now() - 2 * DAY)
 
-    with beating(database, settings, queue, lease_seconds=1e-6, retention_days=1) as ticker:
+    with beating(database, settings, queue, lease_seconds=1e-6, retention_cancelled=DAY) as ticker:
         ticker.tick()
 
     assert set(rows(database, "SELECT id FROM tasks")) == {lost_run, lost_delivery}
@@ -182,21 +182,21 @@ def test_chores_take_back_lost_runs_and_lost_deliveries_and_prune(
 class Counted:
     """A ready-queue that counts how often it is read through."""
 
-    def __init__(self, queue: CeleryReadyQueue) -> None:
+    def __init__(self, queue: CeleryReadyQueues) -> None:
         self.publish = queue.publish
         self._queue = queue
         self.readings = 0
 
-    def __len__(self) -> int:
-        return len(self._queue)
+    def lengths(self, names: Iterable[str]) -> Mapping[str, int]:
+        return self._queue.lengths(names)
 
-    def task_ids(self) -> set[UUID]:
+    def task_ids(self, names: Iterable[str]) -> set[UUID]:
         self.readings += 1
-        return self._queue.task_ids()
+        return self._queue.task_ids(names)
 
 
 def test_a_long_ready_queue_is_not_read_through_at_every_tick(
-    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueue, redis_url: str
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues, redis_url: str
 ) -> None:
     task_id, counted = add_task(database, flow), Counted(queue)
     with beating(database, settings, counted) as ticker:
@@ -210,7 +210,7 @@ def test_a_long_ready_queue_is_not_read_through_at_every_tick(
 
 
 def test_a_beat_is_known_while_it_ticks_and_says_goodbye(
-    database: Database, settings: Settings, queue: CeleryReadyQueue
+    database: Database, settings: Settings, queue: CeleryReadyQueues
 ) -> None:
     with beating(database, settings, queue) as ticker:
         ticker.tick()
@@ -220,7 +220,7 @@ def test_a_beat_is_known_while_it_ticks_and_says_goodbye(
 
 
 def test_a_beat_that_stops_leaves_no_connection_behind(
-    database: Database, settings: Settings, queue: CeleryReadyQueue
+    database: Database, settings: Settings, queue: CeleryReadyQueues
 ) -> None:
     with beating(database, settings, queue) as ticker:
         ticker.tick()

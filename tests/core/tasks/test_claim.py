@@ -122,6 +122,8 @@ def test_the_claim_says_all_that_the_run_needs(database: Database, flow: Flow) -
         flow_name=flow.name,
         remote_flow_id=flow.remote_id,
         schedule_name="nightly",
+        at_most_once=False,
+        source_id=flow.source_id,
         source_name=flow.source_name,
         source_url="http://127.0.0.1:9",
         api_key_encrypted=None,

@@ -20,7 +20,7 @@ from automagik.core.tasks.outcome import Completed, Disowned, Failed, Released
 from automagik.core.tasks.presence import worker_draining
 from automagik.demo.faults import Fault, answer, huge, reset
 from automagik.demo.journal import RunRecord
-from tests.core.records import attempts, put, rows, task
+from tests.core.records import MINUTE, attempts, put, rows, task
 from tests.core.tasks.workplace import Site, site_of
 from tests.workers.queues import queue_in
 
@@ -91,7 +91,8 @@ class TestRuns:
                 assert site.runner.run(created.id) is None, "not before beat sends it again"
                 put(site.database, TaskRow, created.id, run_at=func.now())
                 with site.database.transaction() as connection:
-                    assert dispatch(connection, queue, target=10, actor="beat") == 1
+                    sent = dispatch(connection, queue, least=10, silence=MINUTE, actor="beat")
+                assert sent == 1
             report = site.run(created.id)
 
         assert isinstance(report.outcome, Completed)
