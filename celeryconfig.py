@@ -12,11 +12,15 @@ TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "workers.transport:T
 broker_url = _settings.require_redis_url()
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+# A worker has one loop for all its commands, and each may hang as long as the timeout. Within the
+# double interval it also notices that nothing answers to its wait for deliveries.
 broker_transport_options = {
-    "socket_timeout": 30,
+    "socket_timeout": 5,
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
-    "health_check_interval": 15,
+    "health_check_interval": 10,
+    # Who publishes hears of a failure at once: beats and workers have their own ways to try again.
+    "max_retries": 0,
 }
 # A failed publish leaves the row as it was, and the next tick tries again.
 task_publish_retry = False

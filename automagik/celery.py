@@ -7,12 +7,16 @@ from celery.bin.worker import worker
 
 from automagik.core.exceptions import AutomagikError
 
-app = Celery("automagik")
+app = Celery("automagik", events="workers.events:Events")
 app.config_from_object("celeryconfig")
 
 # The work is waiting for HTTP, so threads are the default. Not by the setting `worker_pool`: Celery
 # cannot tell `-P prefork` from its own default, and would let the setting win over it.
-next(option for option in worker.params if option.name == "pool").default = "threads"
+# Workers have nothing to tell each other: to look for neighbours costs each start a second, and
+# gossip lets every worker listen to all others.
+_DEFAULTS = {"pool": "threads", "without_mingle": True, "without_gossip": True}
+for option in worker.params:
+    option.default = _DEFAULTS.get(option.name, option.default)
 
 try:
     app.conf.broker_url  # noqa: B018  (reads the settings now, to say in one line what is missing)

@@ -1,10 +1,14 @@
 """Real servers for all tests: one PostgreSQL and one Redis per session, one database per test.
 
 AUTOMAGIK_TEST_DATABASE_URL and AUTOMAGIK_TEST_REDIS_URL name servers to use instead.
+
+All tests together are shared by two processes, each with its own servers: most of them wait more
+than they compute. Chosen files, or a debugger, stay in the one process that was started.
 """
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 import uuid
@@ -28,6 +32,11 @@ from automagik.core.embedded.redis_server import EmbeddedRedis
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """Test data need not survive a crash of the machine."""
 
+TESTS = Path(__file__).parent
+PROCESSES = 2
+GROUPS = ("system", "langflow")
+REDIS_URL = "AUTOMAGIK_TEST_REDIS_URL"
+
 HOME_PREFIX = "automagik-tests-"
 ABANDONED_AFTER_SECONDS = 600
 
@@ -46,6 +55,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Fault tests at their full size: thousands of runs, minutes of outage.",
     )
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    takes_all = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    # A given Redis is emptied by every test, so it serves one process.
+    return PROCESSES if takes_all and REDIS_URL not in os.environ else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares processes stays together: a module of tests/system, all that ask LangFlow."""
+    for item in items:
+        room = item.path.relative_to(TESTS).parts[0]
+        if room in GROUPS:
+            name = item.path.stem if room == "system" else room
+            item.add_marker(pytest.mark.xdist_group(name))
+
+
+def pytest_configure() -> None:
+    """In a shell's background both are ignored, which children inherit, and tests send them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -90,7 +120,7 @@ def postgres_server_url(server_home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_server_url(server_home: Path) -> Iterator[str]:
-    if url := os.environ.get("AUTOMAGIK_TEST_REDIS_URL"):
+    if url := os.environ.get(REDIS_URL):
         yield url
         return
     server = EmbeddedRedis(server_home)

@@ -20,10 +20,13 @@ from automagik.core.config import get_settings
 from automagik.core.database.migrate import require_current
 from automagik.core.database.session import Database
 from automagik.core.exceptions import AutomagikError
+from automagik.core.scheduler.queues import ensure_queue
 from automagik.core.tasks.claim import Claimant
 from automagik.core.tasks.heartbeat import Heartbeat
+from automagik.core.tasks.host_clock import measured_offset
 from automagik.core.tasks.presence import register_worker, worker_draining, worker_stopped
 from automagik.core.tasks.task_runner import TaskRunner
+from workers import pools
 
 logger = logging.getLogger(__name__)
 
@@ -77,18 +80,23 @@ def _main_pid() -> int:
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def _register(sender: Any, **_: Any) -> None:
-    """Raises SystemExit with one line when the database is not there or not at this version."""
+    """Raises SystemExit with one line: no database, another schema, a wrong queue or pool."""
+    queues = list(sender.app.amqp.queues.consume_from)
     try:
+        pool = pools.admitted(sender.pool_cls)
         with _database(_main_pid()).transaction() as connection:
             require_current(connection)
+            for queue in queues:
+                ensure_queue(connection, queue)
             _registered[sender.hostname] = register_worker(
                 connection,
                 name=sender.hostname,
                 hostname=socket.gethostname(),
                 pid=os.getpid(),
-                pool=_pool_name(sender.pool_cls),
-                slots=sender.concurrency,
-                queues=list(sender.app.amqp.queues.consume_from),
+                pool=pool,
+                slots=pools.slots(pool, sender.concurrency),
+                queues=queues,
+                clock_offset=measured_offset(connection),
             )
     except AutomagikError as error:
         sys.stderr.write(f"automagik: {error.message} {error.hint or ''}\n")
@@ -124,8 +132,3 @@ def _say_goodbye(**_: Any) -> None:
             worker_stopped(connection, _worker().id)
     except AutomagikError as error:
         logger.warning("%s", error.message)
-
-
-def _pool_name(pool: Any) -> str:
-    """Celery hands over a name, or the pool's class."""
-    return pool if isinstance(pool, str) else str(pool.__module__).rpartition(".")[2]

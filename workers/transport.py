@@ -1,8 +1,9 @@
-"""Kombu's Redis transport with a guard at the ready-queue.
+"""Kombu's Redis transport with a guard at the ready-queues.
 
 By itself kombu ends the worker when an item of the list is no message. A message with a wrong field
 is worse: on its way out the worker puts it back, and it ends the next one, too. So nothing is taken
-from an item but the task id and what people see of it.
+from an item but the task id and what people see of it. Replies to Celery's remote control come by
+the same way and are left alone.
 """
 
 import logging
@@ -11,7 +12,7 @@ from typing import Any
 import redis
 from kombu.transport import redis as kombu_redis
 
-from automagik.core.config import get_settings
+from automagik.core.scheduler.queues import is_of_celery
 from workers.ready_queue import cleaned
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class GuardedClient(redis.Redis):
             return response
         key, item = response
         queue = _queue(key)
-        if queue != get_settings().queue:
+        if is_of_celery(queue):
             return response
         message = cleaned(item, queue=queue)
         if message is None:

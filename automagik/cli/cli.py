@@ -36,6 +36,7 @@ ENTRIES = {
     "flows": Entry("Sync, look at and run flows.", "Work"),
     "schedules": Entry("Decide when flows run.", "Work"),
     "tasks": Entry("Follow runs: state, logs, output; retry and cancel.", "Work"),
+    "queues": Entry("What tasks wait in; pause and resume it.", "Servers"),
     "workers": Entry("The processes that run tasks.", "Servers"),
     "db": Entry("Create and migrate the database.", "Servers"),
 }

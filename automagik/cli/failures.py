@@ -16,14 +16,12 @@ from automagik.core.exceptions import AutomagikError, InvalidInput, RedisUnreach
 
 INTERRUPTED = 130
 
-_POSTGRES = {"sqlalchemy.exc.OperationalError", "psycopg2.OperationalError"}
+_POSTGRES = {"sqlalchemy.exc.DBAPIError", "psycopg2.Error"}
 _REDIS = {
     "redis.exceptions.ConnectionError",
     "redis.exceptions.TimeoutError",
     "kombu.exceptions.OperationalError",
 }
-# The SQLSTATE classes of lost connections, of shutdowns and of too many connections.
-_UNREACHABLE_STATES = ("08", "57P", "53300")
 
 
 @dataclass
@@ -73,8 +71,8 @@ def as_known(error: Exception) -> AutomagikError | None:
         return _usage(error)
     # By name: these libraries are not imported just to ask.
     kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
-    if kinds & _POSTGRES and _is_unreachable(error):
-        return _database_unreachable(error)
+    if kinds & _POSTGRES:
+        return _trouble_of(error)
     if kinds & _REDIS:
         return RedisUnreachable(f"Redis does not answer: {_first_line(error)}")
     return None
@@ -86,16 +84,10 @@ def _usage(error: ClickException) -> InvalidInput:
     return InvalidInput(message, hint=f"See: {command} --help")
 
 
-def _is_unreachable(error: Any) -> bool:
-    state = getattr(getattr(error, "orig", error), "pgcode", None)
-    return state is None or state.startswith(_UNREACHABLE_STATES)
+def _trouble_of(error: Any) -> AutomagikError | None:
+    from automagik.core.database.trouble import trouble_of
 
-
-def _database_unreachable(error: Any) -> AutomagikError:
-    from automagik.core.database.exceptions import DatabaseUnreachable
-
-    reason = _first_line(getattr(error, "orig", error))
-    return DatabaseUnreachable(f"PostgreSQL does not answer: {reason}")
+    return trouble_of(error)
 
 
 def _first_line(error: BaseException) -> str:

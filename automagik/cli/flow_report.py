@@ -43,6 +43,10 @@ _FACTS = (
     Column("gone_at", "Gone since"),
     Column("max_retries"),
     Column("timeout"),
+    Column("max_parallel_runs", "Parallel"),
+    Column("priority"),
+    Column("queue"),
+    Column("at_most_once"),
 )
 
 _COMPONENTS = (Column("id", "Component"), Column("type"), Column("display_name"), Column("role"))
@@ -77,7 +81,7 @@ def show(printer: Printer, flow: Flow, analysis: FlowAnalysis, *, advanced: bool
         # Its parts are lists of lists, which no line can hold.
         printer.item(item | asdict(analysis), [Column(key) for key in item])
         return
-    printer.item(item, [column for column in _FACTS if item[column.key] is not None])
+    facts(printer, flow)
     printer.raw("\n")
     rows = [_component_item(component, flow) for component in analysis.components]
     printer.items(rows, _COMPONENTS, empty="It has no components.")
@@ -92,6 +96,13 @@ def show(printer: Printer, flow: Flow, analysis: FlowAnalysis, *, advanced: bool
         printer.items(parameters, _PARAMETERS, empty="")
     for problem in analysis.problems:
         printer.say(f"! {visible(problem.message)}")
+
+
+def facts(printer: Printer, flow: Flow) -> None:
+    """All but its definition; for people without what is left open."""
+    item = as_item(flow)
+    said = [column for column in _FACTS if item[column.key] is not None]
+    printer.item(item, said if printer.for_people else None)
 
 
 def synced(printer: Printer, report: SyncReport) -> None:

@@ -30,7 +30,17 @@ Session = Annotated[
     str | None,
     typer.Option("--session", metavar="ID", help="Share the chat memory of this session."),
 ]
-Priority = Annotated[int | None, typer.Option("--priority", help="Higher runs first; 0 is usual.")]
+Priority = Annotated[
+    int | None,
+    typer.Option(
+        "--priority",
+        help="-1000 to 1000, higher runs first; a point is worth a minute of waiting.",
+    ),
+]
+Queue = Annotated[
+    str | None,
+    typer.Option("--queue", metavar="QUEUE", help="Where runs wait: for the workers bound to it."),
+]
 MaxRetries = Annotated[
     int | None, typer.Option("--max-retries", min=0, help="How often a failed run is tried again.")
 ]

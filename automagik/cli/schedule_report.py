@@ -81,6 +81,7 @@ def _columns(zone: str) -> list[Column]:
         Column("tweaks"),
         Column("session_id", "Session"),
         Column("priority"),
+        Column("queue"),
         Column("max_retries"),
         Column("timeout"),
         Column("recent_tasks", format=lambda tasks: "\n".join(map(_task_line, tasks))),

@@ -22,7 +22,8 @@ def finish(tasks: "TaskManager", task: "Task", *, timeout: timedelta | None = No
     from automagik.core.tasks.states import TaskState
 
     printer().say(f"Task {task.id}")
-    _say_if_nobody_works()
+    if not task.state.is_final:
+        _say_if_nobody_works()
     try:
         ended = tasks.wait(task.id, timeout=timeout)
     except KeyboardInterrupt:
@@ -41,6 +42,10 @@ def finish(tasks: "TaskManager", task: "Task", *, timeout: timedelta | None = No
 
 
 def say_how_to_follow(task: "Task") -> None:
+    """It may have ended long ago, when its idempotency key was used before."""
+    if task.state.is_final:
+        printer().say(f"It is {task.state}. See it with: automagik tasks show {task.id}")
+        return
     printer().say(f"Watch it with: automagik tasks watch {task.id}")
     _say_if_nobody_works()
 

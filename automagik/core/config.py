@@ -5,6 +5,7 @@ Environment beats `.env` in the working directory beats a running embedded stack
 
 import json
 import os
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from automagik.core.embedded.lock import stack_is_running
 from automagik.core.exceptions import ConfigurationError
+from automagik.core.scheduler.exceptions import InvalidCadence
+from automagik.core.scheduler.interval import parse_every
 
 STATE_FILE = "state.json"
 
@@ -62,8 +65,10 @@ class Settings(BaseSettings):
     """How long a delivery may be missing from Redis, unclaimed, before it goes out again."""
     misfire_grace_seconds: float = Field(60.0, ge=0, allow_inf_nan=False)
     """How late an occurrence still runs on its own; one run makes up for all older ones."""
-    retention_days: int | None = Field(None, ge=1)
-    """After how many days finished tasks are deleted; unset: never."""
+    retention_completed: timedelta | None = Field(None, gt=timedelta())
+    """How long a completed task is kept after its end, such as 30d or 12h; unset: for ever."""
+    retention_failed: timedelta | None = Field(None, gt=timedelta())
+    retention_cancelled: timedelta | None = Field(None, gt=timedelta())
 
     run_timeout_seconds: float = Field(600.0, gt=0, allow_inf_nan=False)
     """The total deadline of one attempt, unless the flow or the schedule has its own."""
@@ -71,6 +76,11 @@ class Settings(BaseSettings):
     connect_timeout_seconds: float = Field(10.0, gt=0, allow_inf_nan=False)
     max_answer_bytes: int = Field(32 * 1024 * 1024, gt=0)
     """How large an answer of a source may be."""
+
+    breaker_failures: int = Field(5, ge=1)
+    """After how many attempts in a row that found a source down it gets no more runs."""
+    breaker_pause_seconds: float = Field(10.0, gt=0, allow_inf_nan=False)
+    """How long until one run tries whether it is back; doubled each time that it is not."""
 
     worker_concurrency: int = Field(10, ge=1)
     drain_seconds: float = Field(20.0, ge=0, allow_inf_nan=False)
@@ -84,6 +94,18 @@ class Settings(BaseSettings):
         except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"{name!r} is no IANA time zone, such as Europe/Berlin") from error
         return name
+
+    @field_validator(
+        "retention_completed", "retention_failed", "retention_cancelled", mode="before"
+    )
+    @classmethod
+    def _age_has_a_unit(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_every(value)
+        except InvalidCadence as error:
+            raise ValueError(f"{value!r} is no age, such as 30d, 12h or 90m") from error
 
     def require_database_url(self) -> str:
         """The URL for psycopg2. Raises ConfigurationError when neither set nor embedded."""

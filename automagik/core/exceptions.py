@@ -10,6 +10,10 @@
     ├── NotAllowed                      4   403   AM-NOT-ALLOWED
     ├── Unreachable                     5   503   AM-UNREACHABLE
     │   ├── DatabaseUnreachable         database/exceptions.py
+    │   │   ├── DatabaseFull
+    │   │   ├── ConnectionsExhausted
+    │   │   ├── DatabaseBusy
+    │   │   └── DatabaseReadOnly
     │   └── RedisUnreachable
     ├── Conflict                        6   409   AM-CONFLICT
     │   ├── SchemaOutdated              database/exceptions.py

@@ -2,26 +2,26 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import ArgumentError
 
 from automagik.core.config import Settings
-from automagik.core.database.models import FlowRow, ScheduleRow, SourceRow, TaskRow
+from automagik.core.database.models import FlowRow, QueueRow, ScheduleRow, SourceRow, TaskRow
 from automagik.core.database.session import Database
-from automagik.core.exceptions import ConfigurationError, RedisUnreachable
+from automagik.core.exceptions import ConfigurationError
+from automagik.core.redis_client import redis_client
+from automagik.core.scheduler.queues import Queue, list_queues
 from automagik.core.tasks.states import DISPATCHABLE, TaskState
 from automagik.core.tasks.workers import Beat, Worker, list_beats, list_workers
 
 LATELY = timedelta(hours=24)
 _NEXT_RUNS = 3
-_REDIS_TIMEOUT_SECONDS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,16 +57,18 @@ class StoredFacts:
     ended_lately: Mapping[TaskState, int]
     """How many ended in the last 24 hours, by state."""
     oldest_due_age: timedelta | None
-    """For how long the task that waits longest for its dispatch has been due."""
+    """For how long the task that waits longest for its dispatch has been due. A paused queue's
+    wait because somebody wants it."""
     schedules: Mapping[str, int]
     """How many there are, by status."""
     next_runs: Sequence[NextRun]
     sources: Sequence[KnownSource]
+    queues: Sequence[Queue]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RedisFacts:
-    """What Redis says of itself and of the ready-queue."""
+    """What Redis says of itself and of the ready-queues."""
 
     server: str
     """`redis`, or what is compatible with it, such as `valkey`."""
@@ -77,7 +79,7 @@ class RedisFacts:
     maxmemory_policy: str | None
     """None when the server does not tell."""
     ready: int
-    """How many deliveries wait for a worker."""
+    """How many deliveries wait for a worker, in the queues that were asked about."""
 
 
 @contextmanager
@@ -110,26 +112,14 @@ def read_stored(connection: Connection, settings: Settings) -> StoredFacts:
         schedules=_schedules(connection),
         next_runs=_next_runs(connection),
         sources=_sources(connection),
+        queues=list_queues(connection, default=settings.queue, lease=lease),
     )
 
 
-def read_redis(settings: Settings) -> RedisFacts:
+def read_redis(settings: Settings, *, queues: Sequence[str] = ()) -> RedisFacts:
     """Raises RedisUnreachable and ConfigurationError."""
-    try:
-        with closing(
-            Redis.from_url(
-                settings.require_redis_url(),
-                socket_timeout=_REDIS_TIMEOUT_SECONDS,
-                socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
-            )
-        ) as client:
-            return _ask(client, settings.queue)
-    except RedisError as error:
-        raise RedisUnreachable(f"Redis does not answer: {error}") from error
-    except ValueError as error:
-        raise ConfigurationError(
-            f"REDIS_URL is not a URL of Redis: {error}", hint="Write redis://host:6379/0"
-        ) from error
+    with redis_client(settings) as client:
+        return _ask(client, queues)
 
 
 def _open_tasks(connection: Connection) -> dict[TaskState, int]:
@@ -155,9 +145,12 @@ def _ended_lately(connection: Connection) -> dict[TaskState, int]:
 
 def _oldest_due_age(connection: Connection) -> timedelta | None:
     """Answered by ix_tasks_run_at."""
+    paused = select(QueueRow.name).where(QueueRow.paused_at.is_not(None))
     now, oldest = connection.execute(
         select(func.now(), func.min(TaskRow.run_at)).where(
-            TaskRow.state.in_(DISPATCHABLE), TaskRow.run_at <= func.now()
+            TaskRow.state.in_(DISPATCHABLE),
+            TaskRow.run_at <= func.now(),
+            TaskRow.queue.not_in(paused),
         )
     ).one()
     return None if oldest is None else now - oldest
@@ -191,17 +184,17 @@ def _sources(connection: Connection) -> list[KnownSource]:
     return [KnownSource(**row) for row in rows]
 
 
-def _ask(client: Redis, queue: str) -> RedisFacts:
+def _ask(client: Redis, queues: Sequence[str]) -> RedisFacts:
     started = time.perf_counter()
     client.ping()
     latency = timedelta(seconds=time.perf_counter() - started)
     about: Any = client.info()
-    ready: Any = client.llen(queue)
+    lengths: Any = [client.llen(queue) for queue in queues]
     return RedisFacts(
         server=str(about.get("server_name", "redis")),
         version=str(about.get("valkey_version", about["redis_version"])),
         redis_version=str(about["redis_version"]),
         latency=latency,
         maxmemory_policy=about.get("maxmemory_policy"),
-        ready=ready,
+        ready=sum(lengths),
     )

@@ -9,6 +9,7 @@ from automagik.core.config import Settings
 from automagik.core.database.migrate import require_current
 from automagik.core.exceptions import AutomagikError
 from automagik.core.facts import RedisFacts, StoredFacts, opened, read_redis, read_stored
+from automagik.core.scheduler.queues import Queue
 
 OVERDUE = timedelta(seconds=60)
 """A task that has been due for so long says that nobody dispatches, or that too few work."""
@@ -32,6 +33,8 @@ class Health:
     """None when PostgreSQL does not answer, or its schema is another one."""
     redis: RedisFacts | None
     problems: Sequence[Problem]
+    notices: Sequence[Problem]
+    """What somebody has chosen, and should not forget. All may be well beside it."""
 
     @property
     def is_well(self) -> bool:
@@ -42,10 +45,16 @@ def examine(settings: Settings) -> Health:
     """Raises nothing for what is out of order: that becomes a problem in the answer."""
     problems: list[Problem] = []
     stored = _or_note(lambda: _stored(settings), problems)
-    redis = _or_note(lambda: read_redis(settings), problems)
+    queues = [queue.name for queue in stored.queues] if stored else [settings.queue]
+    redis = _or_note(lambda: read_redis(settings, queues=queues), problems)
     if stored is not None:
         problems += problems_of(stored)
-    return Health(stored=stored, redis=redis, problems=tuple(problems))
+    return Health(
+        stored=stored,
+        redis=redis,
+        problems=tuple(problems),
+        notices=tuple(notices_of(stored) if stored else ()),
+    )
 
 
 def problems_of(stored: StoredFacts) -> Iterator[Problem]:
@@ -60,6 +69,8 @@ def problems_of(stored: StoredFacts) -> Iterator[Problem]:
             what="No worker is running: nothing is run.",
             fix="Start everything with: automagik up, or a worker with: celery -A automagik worker",
         )
+    else:
+        yield from (deserted(queue) for queue in stored.queues if queue.is_deserted)
     if stored.oldest_due_age is not None and stored.oldest_due_age > OVERDUE:
         seconds = stored.oldest_due_age.total_seconds()
         yield Problem(
@@ -72,6 +83,30 @@ def problems_of(stored: StoredFacts) -> Iterator[Problem]:
             what=f"{broken} of the schedules cannot be computed and are set aside.",
             fix="See why with: automagik schedules list",
         )
+
+
+def notices_of(stored: StoredFacts) -> Iterator[Problem]:
+    yield from (paused(queue) for queue in stored.queues if queue.paused_at is not None)
+
+
+def deserted(queue: Queue) -> Problem:
+    return Problem(
+        what=f"No worker takes from the queue {queue.name}: {_waiting(queue)}.",
+        fix=f"Start one with: celery -A automagik worker -Q {queue.name}",
+    )
+
+
+def paused(queue: Queue) -> Problem:
+    reason = f" ({queue.pause_reason})" if queue.pause_reason else ""
+    return Problem(
+        what=f"The queue {queue.name} is paused{reason}: {_waiting(queue)}.",
+        fix=f"When it may go on: automagik queues resume {queue.name}",
+    )
+
+
+def _waiting(queue: Queue) -> str:
+    count = queue.due + queue.queued
+    return f"{count} task{' waits' if count == 1 else 's wait'}"
 
 
 def _stored(settings: Settings) -> StoredFacts:

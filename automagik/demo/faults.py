@@ -16,6 +16,7 @@ Fault = Callable[[Connection, Event], None]
 """Answers on the connection; the event says that the server stops."""
 
 _TICK_SECONDS = 0.05
+_BLOCK_BYTES = 64 * 1024
 
 
 def answer(status: int, body: str = "", *, headers: Mapping[str, str] | None = None) -> Fault:
@@ -59,6 +60,27 @@ def reset() -> Fault:
     return fault
 
 
+def after(seconds: float, fault: Fault) -> Fault:
+    """Says nothing for so long, then does this: as a proxy that loses patience with a server."""
+
+    def patient(connection: Connection, stopping: Event) -> None:
+        if _stay(connection, stopping, seconds=seconds):
+            fault(connection, stopping)
+
+    return patient
+
+
+def cut_stream(seconds: float, event: str = "add_message") -> Fault:
+    """Begins a stream with this event, says no more, and drops the connection."""
+
+    def fault(connection: Connection, stopping: Event) -> None:
+        _begin_stream(connection)
+        connection.send_chunk(_event(event))
+        after(seconds, reset())(connection, stopping)
+
+    return fault
+
+
 def drip(body: str = "{}" + " " * 3600, *, seconds: float = 1.0) -> Fault:
     """Sends one byte, waits, sends the next."""
 
@@ -75,17 +97,28 @@ def drip(body: str = "{}" + " " * 3600, *, seconds: float = 1.0) -> Fault:
     return fault
 
 
-def huge(size: int) -> Fault:
-    """A good answer of at least so many bytes, without a length in its headers."""
+def huge(size: int, *, status: int = 200) -> Fault:
+    """An answer of at least so many bytes, without a length in its headers; a good one with 200."""
 
     def fault(connection: Connection, stopping: Event) -> None:
-        connection.begin(200, headers={"content-type": JSON_TYPE, "transfer-encoding": "chunked"})
+        headers = {"content-type": JSON_TYPE, "transfer-encoding": "chunked"}
+        connection.begin(status, headers=headers)
         connection.send_chunk(b'{"outputs":[],"session_id":"')
-        sent, block = 0, b"x" * 65536
-        while sent < size and not stopping.is_set():
-            connection.send_chunk(block)
-            sent += len(block)
+        _send_again_and_again(connection, b"x" * _BLOCK_BYTES, size=size, stopping=stopping)
         connection.send_chunk(b'"}')
+        connection.send_chunk(b"")
+
+    return fault
+
+
+def chatter(size: int, *, text: str = "and so on") -> Fault:
+    """A stream of messages without an end, at least so many bytes of them."""
+
+    def fault(connection: Connection, stopping: Event) -> None:
+        message = _event("add_message", text=text)
+        block = message * (_BLOCK_BYTES // len(message) + 1)
+        _begin_stream(connection)
+        _send_again_and_again(connection, block, size=size, stopping=stopping)
         connection.send_chunk(b"")
 
     return fault
@@ -95,13 +128,30 @@ def unfinished_stream(*events: str) -> Fault:
     """A stream with empty events of these names and no `end`."""
 
     def fault(connection: Connection, _: Event) -> None:
-        headers = {"content-type": STREAM_TYPE, "transfer-encoding": "chunked"}
-        connection.begin(200, headers=headers)
+        _begin_stream(connection)
         for event in events:
-            connection.send_chunk(json.dumps({"event": event, "data": {}}).encode() + b"\n\n")
+            connection.send_chunk(_event(event))
         connection.send_chunk(b"")
 
     return fault
+
+
+def _begin_stream(connection: Connection) -> None:
+    headers = {"content-type": STREAM_TYPE, "transfer-encoding": "chunked"}
+    connection.begin(200, headers=headers)
+
+
+def _event(name: str, **data: str) -> bytes:
+    return json.dumps({"event": name, "data": data}).encode() + b"\n\n"
+
+
+def _send_again_and_again(
+    connection: Connection, block: bytes, *, size: int, stopping: Event
+) -> None:
+    sent = 0
+    while sent < size and not stopping.is_set():
+        connection.send_chunk(block)
+        sent += len(block)
 
 
 def _stay(connection: Connection, stopping: Event, *, seconds: float) -> bool:

@@ -18,6 +18,7 @@ class RunRecord:
     session_id: str
     input_value: str | None
     streamed: bool
+    idempotency_key: str | None
     started: datetime
     outcome: str = "running"
     """running, completed, failed, aborted, refused (the request) or fault (made on purpose)."""
@@ -28,6 +29,7 @@ class RunRecord:
             "session_id": self.session_id,
             "input_value": self.input_value,
             "streamed": self.streamed,
+            "idempotency_key": self.idempotency_key,
             "started": self.started.isoformat(),
             "outcome": self.outcome,
         }

@@ -33,6 +33,7 @@ def answer_run(connection: Connection, world: World, identifier: str) -> None:
         session_id=request.session_id or flow["id"],
         input_value=request.input_value,
         streamed=streamed,
+        idempotency_key=connection.headers.get("idempotency-key"),
     )
 
     def note(outcome: str) -> None:

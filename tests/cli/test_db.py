@@ -2,11 +2,14 @@
 
 import re
 from contextlib import closing
+from typing import Any
 
 import psycopg2
 import pytest
 
+from automagik.cli import pruning
 from automagik.core.database import migrate
+from automagik.core.scheduler import retention
 from tests.cli.command_line import Cli
 
 HEAD = migrate.head()
@@ -107,24 +110,142 @@ def test_verify_says_that_every_promise_was_kept(cli: Cli) -> None:
 
     assert (kept.exit_code, kept.stdout) == (0, "")
     assert kept.stderr.startswith("✓ Every promise was kept")
+    assert kept.stderr.endswith("rules checked on 0 tasks, 0 attempts and 0 occurrences.\n")
+
+
+def test_verify_without_redis_checks_the_rest_and_says_so(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port}/0")
+
+    kept = cli("db", "verify", "-o", "json")
+
+    assert (kept.exit_code, kept.items) == (0, [])
+    assert [note.split(".")[0] for note in kept.json["notes"]] == [
+        "The ready-queues were not compared"
+    ]
+    assert "! The ready-queues were not compared. Redis does not answer" in kept.stderr
 
 
 def test_verify_names_the_task_of_a_broken_promise(cli: Cli, database_url: str) -> None:
-    with (
-        closing(psycopg2.connect(database_url)) as connection,
-        connection,
-        connection.cursor() as c,
-    ):
-        c.execute(_FLOW_WITH_A_TASK)
-        c.execute("UPDATE tasks SET attempt = 1")
-        c.execute("SELECT id FROM tasks")
-        [task_id] = c.fetchone() or [None]
+    task_id = _add_task(database_url, "attempt = 1")
     broken = cli("db", "verify", "-o", "json")
 
     assert broken.exit_code == 1
     [item] = broken.items
     assert item["rule"] == "the attempts of a task are 1, 2, 3 and so on"
     assert item["details"] == {"task_id": str(task_id), "attempt": 1}
+    assert broken.json["checked"] | {"rules": 0} == {
+        "rules": 0,
+        "tasks": 1,
+        "attempts": 0,
+        "occurrences": 0,
+    }
+
+
+@pytest.mark.usefixtures("old")
+class TestPrune:
+    @pytest.fixture
+    def old(self, database_url: str) -> str:
+        """A task that failed ten days ago."""
+        ended = "state = 'failed', finished_at = now() - interval '10 days'"
+        return _add_task(
+            database_url,
+            "state = 'running', lease_expires_at = now()",
+            f"""
+            lease_expires_at = NULL, {ended}
+        """,
+        )
+
+    def test_without_any_age_it_says_what_to_give(self, cli: Cli) -> None:
+        result = cli("db", "prune", "--yes")
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "--completed 30d" in result.stderr
+        assert "AUTOMAGIK_RETENTION_COMPLETED" in result.stderr
+        assert len(cli("tasks", "list").lines) == 1
+
+    @pytest.mark.parametrize("age", ["10", "1.5d", "soon", "-1d"])
+    def test_an_age_needs_a_unit(self, cli: Cli, age: str) -> None:
+        result = cli("db", "prune", f"--failed={age}", "--yes")
+
+        assert result.exit_code == 2
+        assert f"{age!r} is no age, such as 30d" in result.stderr
+        assert "--failed" in result.stderr
+        assert len(cli("tasks", "list").lines) == 1
+
+    def test_a_dry_run_tells_what_would_go_and_deletes_nothing(self, cli: Cli) -> None:
+        result = cli("db", "prune", "--failed", "9d", "--completed", "1h", "--dry-run", "-ojson")
+
+        completed, failed = result.items
+        assert (completed["outcome"], completed["tasks"], completed["oldest"]) == (
+            "completed",
+            0,
+            None,
+        )
+        assert (failed["outcome"], failed["tasks"], failed["events"]) == ("failed", 1, 3)
+        assert failed["oldest"] == failed["newest"] < failed["before"]
+        assert (result.exit_code, result.stderr) == (0, "1 task would go.\n")
+        assert len(cli("tasks", "list").lines) == 1
+
+    def test_it_asks_first_and_then_deletes_what_is_old_enough(self, cli: Cli) -> None:
+        refused = cli("db", "prune", "--failed", "9d")
+        younger = cli("db", "prune", "--failed", "11d", "--yes")
+        done = cli("db", "prune", "--failed", "9d", "--yes", "--fields", "outcome,deleted")
+
+        assert (refused.exit_code, "--yes" in refused.stderr) == (2, True)
+        assert (younger.exit_code, younger.stderr) == (0, "✓ No task is that old.\n")
+        assert (done.exit_code, done.lines) == (0, [["failed", "1"]])
+        assert done.stderr == "✓ 1 task deleted.\n"
+        assert cli("tasks", "list").lines == []
+
+    def test_without_options_the_settings_count(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AUTOMAGIK_RETENTION_CANCELLED", "1d")
+        given = cli("db", "prune", "--completed", "1d", "--dry-run", "--fields", "outcome")
+        monkeypatch.setenv("AUTOMAGIK_RETENTION_FAILED", "9d")
+        done = cli("db", "prune", "--yes", "--fields", "outcome,deleted")
+
+        assert given.lines == [["completed"]], "what is given counts alone"
+        assert done.lines == [["failed", "1"], ["cancelled", "0"]]
+
+    def test_a_long_deletion_goes_in_batches_and_says_how_far_it_is(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch, database_url: str
+    ) -> None:
+        monkeypatch.setattr(retention, "BATCH", 2)
+        monkeypatch.setattr(pruning, "_TELL_EVERY", 4)
+        _execute(database_url, _NINE_MORE)
+
+        done = cli("db", "prune", "--failed", "9d", "--yes")
+
+        assert done.stderr.splitlines() == [
+            "failed: 4 of 10 deleted",
+            "failed: 8 of 10 deleted",
+            "✓ 10 tasks deleted.",
+        ]
+
+
+def _add_task(url: str, *changes: str) -> str:
+    """With an event for each change of its state."""
+    [[task_id]] = _execute(url, _FLOW_WITH_A_TASK)
+    for change in changes:
+        _execute(url, f"UPDATE tasks SET {change} WHERE id = '{task_id}' RETURNING id")
+    return str(task_id)
+
+
+def _execute(url: str, statement: str) -> list[tuple[Any, ...]]:
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall()
+
+
+_NINE_MORE = """
+INSERT INTO tasks (id, flow_id, flow_version_id, source_id, max_retries, max_attempts,
+    timeout_seconds, state, finished_at)
+SELECT gen_random_uuid(), flow_id, flow_version_id, source_id, 0, 1, 60, state, finished_at
+FROM tasks, generate_series(1, 9) RETURNING id
+"""
 
 
 _FLOW_WITH_A_TASK = """
@@ -141,5 +262,5 @@ WITH source AS (
 )
 INSERT INTO tasks (id, flow_id, flow_version_id, source_id, max_retries, max_attempts,
     timeout_seconds)
-SELECT gen_random_uuid(), id, version_id, source_id, 0, 1, 60 FROM flow
+SELECT gen_random_uuid(), id, version_id, source_id, 0, 1, 60 FROM flow RETURNING id
 """

@@ -293,6 +293,109 @@ class TestRun:
         assert task["state"] == "pending"
 
 
+class TestIdempotencyKey:
+    def test_the_same_key_again_finds_the_same_task_and_says_so(self, synced: Cli) -> None:
+        words = ("flows", "run", "Echo", "--input", "hi", "--idempotency-key", "order 4711")
+        first, again = synced(*words), synced(*words)
+        shown = synced("tasks", "show", "@last", "-o", "table").stdout
+
+        assert (first.exit_code, again.exit_code) == (0, 0)
+        assert again.stdout == first.stdout
+        assert "before" not in first.stderr
+        assert f"'order 4711' has started task {first.stdout.strip()} before" in again.stderr
+        assert len(synced("tasks", "list", "-o", "json").items) == 1
+        assert "order 4711" in shown
+
+    def test_with_wait_it_brings_the_output_of_the_run_that_was(
+        self, synced: Cli, database: Database
+    ) -> None:
+        words = ("flows", "run", "Echo", "--idempotency-key", "k")
+        with worker(database, lambda task_id: end(database, task_id, output="hello")):
+            first = synced(*words, "--wait")
+        again = synced(*words, "--wait")
+        without_waiting = synced(*words)
+
+        assert (first.exit_code, first.stdout) == (0, "hello")
+        assert (again.exit_code, again.stdout) == (0, "hello")
+        assert "No worker is running" not in again.stderr
+        assert "It is completed." in without_waiting.stderr
+
+    def test_for_another_input_it_is_refused(self, synced: Cli) -> None:
+        words = ("flows", "run", "Echo", "--idempotency-key", "k", "--input")
+        task_id = synced(*words, "hi").stdout.strip()
+        refused = synced(*words, "ho")
+
+        assert (refused.exit_code, refused.stdout) == (6, "")
+        assert "another input" in refused.stderr
+        assert f"automagik tasks show {task_id}" in refused.stderr
+
+
+class TestUpdate:
+    def test_what_counts_for_new_runs_is_set_shown_and_unset(self, synced: Cli) -> None:
+        words = (
+            "--max-retries",
+            "0",
+            "--timeout",
+            "90s",
+            "--max-parallel",
+            "2",
+            "--priority",
+            "-5",
+        )
+        changed = synced(
+            *("flows", "update", "Echo", *words, "--queue", "gpu", "--at-most-once", "-o", "json")
+        )
+        run = synced("flows", "run", "Echo", "-o", "json").json
+        table = synced("flows", "show", "Echo", "-o", "table").stdout
+        unset = synced("flows", "update", "Echo", "--unset", "queue", "--no-at-most-once")
+        shown = synced("flows", "show", "Echo", "-o", "json").json
+
+        expected = {
+            "max_retries": 0,
+            "timeout": 90.0,
+            "max_parallel_runs": 2,
+            "priority": -5,
+            "queue": "gpu",
+            "at_most_once": True,
+        }
+        assert {key: changed.json[key] for key in expected} == expected
+        assert (run["queue"], run["priority"], run["at_most_once"]) == ("gpu", -5, True)
+        facts = {" ".join(line.split()) for line in table.splitlines()}
+        assert {"Queue gpu", "Priority -5", "Timeout 1m 30s", "At most once yes"} <= facts
+        assert unset.exit_code == 0, unset.stderr
+        assert dict(unset.lines)["priority"] == "-5"
+        after = {"queue": None, "at_most_once": False}
+        assert {key: shown[key] for key in expected} == expected | after
+
+    @pytest.mark.parametrize(
+        "words, said",
+        [
+            ((), "Nothing to change"),
+            (("--priority", "1001"), "from -1000 to 1000"),
+            (("--max-parallel", "0"), "--max-parallel"),
+            (("--queue", "a b"), "'a b'"),
+            (("--unset", "name"), "name"),
+            (("--queue", "gpu", "--unset", "queue"), "given and unset"),
+        ],
+    )
+    def test_what_cannot_be_is_refused(
+        self, synced: Cli, words: tuple[str, ...], said: str
+    ) -> None:
+        result = synced("flows", "update", "Echo", *words)
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert said in result.stderr
+
+    def test_a_run_says_its_own(self, synced: Cli) -> None:
+        synced("flows", "update", "Echo", "--queue", "gpu", "--priority", "9")
+        options = ("--queue", "night", "--priority", "0")
+        run = synced("flows", "run", "Echo", *options, "-o", "json").json
+        table = synced("tasks", "show", run["id"], "-o", "table").stdout
+
+        assert (run["queue"], run["priority"]) == ("night", 0)
+        assert "night" in table
+
+
 class TestDelete:
     def test_it_must_be_confirmed(self, synced: Cli) -> None:
         assert synced("flows", "delete", "Echo").exit_code == 2

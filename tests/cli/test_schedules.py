@@ -199,6 +199,45 @@ def test_everything_that_can_be_given_is_kept(cli: Cli, database: Database) -> N
     assert {key: result.json[key] for key in expected} == expected
 
 
+def test_priority_and_queue_are_left_to_the_flow_until_they_are_given_and_when_they_are_unset(
+    cli: Cli, echo: Flow
+) -> None:
+    cli("flows", "update", "Echo", "--priority", "9", "--queue", "gpu")
+    created = cli("schedules", "create", "Echo", "--every", "5m", "--name", "a", "-o", "json").json
+    of_flow = cli("schedules", "trigger", "a", "-o", "json").json
+    options = ("--priority", "-1", "--queue", "night")
+    updated = cli("schedules", "update", "a", *options)
+    own = cli("schedules", "trigger", "a", "-o", "json").json
+    table = cli("schedules", "show", "a", "-o", "table").stdout
+    cli("schedules", "update", "a", "--unset", "priority", "--unset", "queue")
+
+    assert (created["priority"], created["queue"]) == (None, None)
+    assert (of_flow["priority"], of_flow["queue"]) == (9, "gpu")
+    assert updated.exit_code == 0, updated.stderr
+    assert (own["priority"], own["queue"]) == (-1, "night")
+    assert "night" in table
+    assert (shown(cli, "a")["priority"], shown(cli, "a")["queue"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("--priority", "1001"), "from -1000 to 1000"),
+        (("--queue", "a b"), "'a b'"),
+        (("--queue", "gpu", "--unset", "queue"), "given and unset"),
+        (("--unset", "name"), "name"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(
+    cli: Cli, echo: Flow, words: tuple[str, ...], said: str
+) -> None:
+    cli("schedules", "create", "Echo", "--every", "5m", "--name", "a")
+    result = cli("schedules", "update", "a", *words)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
 def test_input_comes_from_a_file(cli: Cli, echo: Flow, tmp_path: Path) -> None:
     (tmp_path / "input.txt").write_text("größer\n", encoding="utf-8")
     created = cli("schedules", "create", "Echo", "--every", "1d", "-i", "@input.txt", "-o", "json")

@@ -12,6 +12,7 @@ import pytest
 from automagik.core.config import Settings
 from automagik.demo.server import DemoServer
 from tests.cli.command_line import Cli, Result
+from tests.core.records import opened, rows
 
 CANARY = "sk-canary-0123456789"
 
@@ -176,6 +177,27 @@ def test_update_changes_what_is_given(added: Result, cli: Cli) -> None:
     assert (result.json["id"], result.json["name"]) == (added.json["id"], "live")
     assert result.json["max_parallel_runs"] == 3
     assert cli("sources", "update", "live").exit_code == 2
+
+
+def test_a_rate_is_given_and_left_open_again(added: Result, cli: Cli) -> None:
+    limited = cli("sources", "update", "prod", "--max-per-minute", "30", "-o", "json")
+    free = cli("sources", "update", "prod", "--unset", "max-per-minute", "-o", "json")
+
+    assert (limited.json["max_runs_per_minute"], free.json["max_runs_per_minute"]) == (30, None)
+    assert cli("sources", "update", "prod", "--max-per-minute", "0").exit_code == 2
+
+
+def test_the_list_shows_a_source_that_is_down(added: Result, cli: Cli, settings: Settings) -> None:
+    with opened(settings.require_database_url()) as database:
+        rows(
+            database,
+            "UPDATE sources SET breaker_opened_at = now(), breaker_probe_at = now(),"
+            " breaker_reason = 'refused' RETURNING 1",
+        )
+
+    [listed] = cli("sources", "list", "-o", "json").json["items"]
+
+    assert (listed["breaker"], listed["breaker_reason"]) == ("open", "refused")
 
 
 def test_update_tries_a_new_key_first(added: Result, cli: Cli) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from automagik.core.config import Settings
 from automagik.core.database.session import Database
+from automagik.core.scheduler.queues import QueueManager
+from automagik.core.tasks.presence import worker_alive
 from tests.cli.command_line import Cli
 from tests.core.tasks.rows import add_beat, add_worker
 
@@ -28,6 +30,20 @@ class TestStatus:
         assert result.exit_code == 0
         assert "All is well" in result.stdout
         assert "0 of 10 slots busy" in result.stdout
+
+    def test_a_paused_queue_is_noticed_though_all_is_well(
+        self, cli: Cli, database: Database, settings: Settings
+    ) -> None:
+        add_beat(database)
+        add_worker(database)
+        QueueManager(database, settings).pause("automagik", reason="night")
+
+        table, lines = cli("status", "-o", "table"), cli("status").lines
+
+        assert table.exit_code == 0
+        assert "automagik · paused · 0 due · 0 running" in table.stdout
+        assert "! The queue automagik is paused (night)" in table.stdout
+        assert [line[0] for line in lines].count("notice") == 1
 
     def test_each_problem_comes_with_what_to_do_and_exit_1(self, cli: Cli) -> None:
         result = cli("status", "-o", "table")
@@ -102,6 +118,14 @@ class TestWorkers:
         found = cli("worker", "list", "-o", "json").items
 
         assert [(w["name"], w["state"]) for w in found] == [("fresh", "online"), ("silent", "lost")]
+
+    def test_a_clock_that_is_far_off_is_seen(self, cli: Cli, database: Database) -> None:
+        worker_id = add_worker(database)
+        with database.transaction() as connection:
+            worker_alive(connection, worker_id, clock_offset=-3600.0)
+
+        assert cli("workers", "list", "-o", "json").items[0]["clock_offset_seconds"] == -3600
+        assert "-3600.0s" in cli("workers", "list", "-o", "table").stdout
 
     def test_an_empty_list_says_how_to_start_one(self, cli: Cli) -> None:
         result = cli("workers", "list")

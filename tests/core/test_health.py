@@ -15,15 +15,17 @@ from automagik.core.database.session import Database
 from automagik.core.doctor.check import Verdict
 from automagik.core.doctor.diagnosis import diagnose
 from automagik.core.doctor.origins import Origin, masked_url, origins
-from automagik.core.doctor.processes import version_check
+from automagik.core.doctor.processes import clock_check, queue_checks, version_check
 from automagik.core.doctor.servers import redis_checks, skew_check
 from automagik.core.exceptions import ConfigurationError
 from automagik.core.facts import RedisFacts, StoredFacts
 from automagik.core.flows.flow_input import FlowInput
-from automagik.core.health import examine, problems_of
+from automagik.core.health import examine, notices_of, problems_of
+from automagik.core.scheduler.queues import Queue, QueueManager, ensure_queue
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.workers import Beat, Worker, list_beats, list_workers
+from tests.core.records import add_task, now
 from tests.core.tasks.rows import add_beat, add_flow, add_worker, end, start
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -38,6 +40,7 @@ BEAT = Beat(
     started_at=NOW,
     last_tick_at=NOW,
     tick_age=timedelta(seconds=1),
+    clock_offset_seconds=-0.01,
     stopped_at=None,
 )
 WORKER = Worker(
@@ -55,8 +58,21 @@ WORKER = Worker(
     started_at=NOW,
     heartbeat_at=NOW,
     heartbeat_age=timedelta(seconds=1),
+    clock_offset_seconds=0.01,
     stopped_at=None,
 )
+QUEUE = Queue(
+    name="automagik",
+    paused_at=None,
+    pause_reason=None,
+    due=1,
+    queued=2,
+    running=3,
+    workers=1,
+    slots=10,
+)
+DESERTED = replace(QUEUE, name="gpu", workers=0)
+PAUSED = replace(DESERTED, paused_at=NOW, pause_reason="new driver")
 WELL = StoredFacts(
     now=NOW,
     postgres_version="18.6",
@@ -68,6 +84,7 @@ WELL = StoredFacts(
     schedules={"active": 1},
     next_runs=[],
     sources=[],
+    queues=[QUEUE],
 )
 REDIS = RedisFacts(
     server="redis",
@@ -101,6 +118,7 @@ class TestProblems:
             (replace(WELL, workers=[replace(WORKER, is_live=False)]), "No worker"),
             (replace(WELL, oldest_due_age=timedelta(seconds=61)), "61 s"),
             (replace(WELL, schedules={"error": 2}), "2 of the schedules"),
+            (replace(WELL, queues=[QUEUE, DESERTED]), "queue gpu: 3 tasks wait"),
         ],
     )
     def test_each_problem_says_what_and_what_to_do(self, facts: StoredFacts, words: str) -> None:
@@ -108,6 +126,19 @@ class TestProblems:
 
         assert words in problem.what
         assert problem.fix
+
+    def test_a_queue_that_somebody_has_paused_is_noticed_but_no_problem(self) -> None:
+        facts = replace(WELL, queues=[QUEUE, PAUSED])
+
+        assert list(problems_of(facts)) == []
+        [notice] = notices_of(facts)
+        assert "gpu is paused (new driver): 3 tasks wait" in notice.what
+        assert "queues resume gpu" in (notice.fix or "")
+
+    def test_without_any_worker_queues_are_not_complained_of_one_by_one(self) -> None:
+        facts = replace(WELL, workers=[], queues=[replace(QUEUE, workers=0), DESERTED])
+
+        assert len(list(problems_of(facts))) == 1
 
 
 class TestLiving:
@@ -155,12 +186,15 @@ class TestExamine:
     ) -> None:
         add_beat(database)
         add_worker(database)
+        with database.transaction() as connection:
+            ensure_queue(connection, "gpu")
         tasks, flow = TaskManager(database, settings), add_flow(database)
         failed, _ = (tasks.create(flow, FlowInput(), actor="t") for _ in range(2))
         start(database, failed.id)
         end(database, failed.id, TaskState.FAILED)
         client = Redis.from_url(settings.require_redis_url())
         client.rpush(settings.queue, "one", "two")
+        client.rpush("gpu", "three")
         client.close()
 
         health = examine(settings)
@@ -172,7 +206,21 @@ class TestExamine:
         assert health.stored.ended_lately == {TaskState.FAILED: 1}
         assert health.stored.oldest_due_age
         assert [source.name for source in health.stored.sources] == ["source of greeter"]
-        assert health.redis.ready == 2
+        assert health.redis.ready == 3
+
+    def test_what_waits_in_a_paused_queue_is_not_overdue(
+        self, database: Database, settings: Settings
+    ) -> None:
+        add_beat(database)
+        add_worker(database)
+        add_task(database, add_flow(database), run_at=now(database) - timedelta(hours=1))
+        assert not examine(settings).is_well
+
+        QueueManager(database, settings).pause("automagik")
+
+        health = examine(settings)
+        assert health.is_well
+        assert len(health.notices) == 1
 
     def test_an_unreachable_server_is_a_problem_beside_the_facts_of_the_other(
         self, settings: Settings
@@ -240,10 +288,33 @@ class TestDiagnose:
 class TestRules:
     @pytest.mark.parametrize(
         ("seconds", "verdict"),
-        [(1.9, Verdict.OK), (-2.1, Verdict.WARNING), (600, Verdict.WARNING)],
+        [
+            (1.9, Verdict.OK),
+            (-2.1, Verdict.WARNING),
+            (600, Verdict.WARNING),
+            (None, Verdict.WARNING),
+        ],
     )
-    def test_clocks_may_differ_by_two_seconds(self, seconds: float, verdict: Verdict) -> None:
-        assert skew_check(timedelta(seconds=seconds)).verdict is verdict
+    def test_clocks_may_differ_by_two_seconds(
+        self, seconds: float | None, verdict: Verdict
+    ) -> None:
+        assert skew_check(seconds).verdict is verdict
+
+    def test_the_clocks_of_other_hosts_are_those_that_their_processes_told(self) -> None:
+        beat = replace(BEAT, hostname="ahead", clock_offset_seconds=300.04)
+        worker = replace(WORKER, hostname="of-the-last-version", clock_offset_seconds=None)
+
+        assert clock_check([BEAT, WORKER, worker]).verdict is Verdict.OK
+        check = clock_check([beat, WORKER, worker])
+        assert check.verdict is Verdict.WARNING
+        assert check.found == "against PostgreSQL ahead is +300.0 s"
+
+    def test_a_deserted_queue_is_an_error_and_a_paused_one_a_warning(self) -> None:
+        found = [(check.name, check.verdict) for check in queue_checks([QUEUE, DESERTED])]
+        assert found == [("Queue gpu", Verdict.ERROR)]
+        [check] = queue_checks([QUEUE, PAUSED])
+        assert check.verdict is Verdict.WARNING
+        assert "new driver" in check.found
 
     @pytest.mark.parametrize(
         ("facts", "verdicts"),

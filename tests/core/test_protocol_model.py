@@ -99,7 +99,6 @@ class Protocol(TaskRules):
 
     def _of_schedule(self, name: str, which: int) -> Deed:
         schedule = self._schedule(which)
-        self.stage.excuse(schedule.id)
         manager = self.stage.schedules
         if name == "pause":
             return deeds.managing(lambda: manager.pause(schedule.id))

@@ -144,6 +144,7 @@ def test_the_journal_can_be_read_over_http(client: Client) -> None:
         "session_id": "s",
         "input_value": "x",
         "streamed": False,
+        "idempotency_key": None,
         "started": "",
         "outcome": "failed",
     }

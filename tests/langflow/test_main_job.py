@@ -45,7 +45,7 @@ def household(
             # LangFlow takes all of a small machine for seconds when it starts.
             AUTOMAGIK_LEASE_SECONDS="15",
         ) as settings,
-        fleet_of(settings, folder / "logs") as fleet,
+        fleet_of(settings, folder / "logs", afresh=True) as fleet,
     ):
         user = User(cli=cli_in(folder, patch), fleet=fleet, langflow=langflow_server)
         key = langflow_server.api_key

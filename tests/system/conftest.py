@@ -20,7 +20,12 @@ from automagik.core.scheduler.values import CadenceText, Schedule
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.values import Task
 from automagik.demo.server import DemoServer
+from tests.system import fork_server
 from tests.system.fleet import Fleet, fleet_of
+
+
+def pytest_sessionfinish() -> None:
+    fork_server.stop()
 
 
 @pytest.fixture
@@ -62,11 +67,19 @@ class Desk:
             timeout=timeout,
         )
 
-    def schedule(self, flow: str, type_: str, expr: str, *, name: str | None = None) -> Schedule:
+    def schedule(
+        self,
+        flow: str,
+        type_: str,
+        expr: str,
+        *,
+        text: str = "on time",
+        name: str | None = None,
+    ) -> Schedule:
         return SchedulerManager(self.database, self.settings).create(
             self.flow(flow),
             CadenceText(type=type_, expr=expr),
-            run_input=FlowInput(input_value="on time"),
+            run_input=FlowInput(input_value=text),
             name=name,
         )
 

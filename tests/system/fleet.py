@@ -1,4 +1,8 @@
-"""Real beats and workers as processes, and a database that waits for what they do."""
+"""Real beats and workers as processes, and a database that waits for what they do.
+
+Beats and workers come from the fork server, which saves the second that their imports take. Workers
+with the prefork pool, and all of a fleet that starts `afresh`, are started as a user starts them.
+"""
 
 import os
 import signal
@@ -14,6 +18,7 @@ from sqlalchemy import text
 from automagik.core.config import Settings
 from automagik.core.database.session import Database
 from automagik.core.embedded.processes import ChildProcess
+from tests.system.fork_server import ForkedCelery
 
 POLL_SECONDS = 0.05
 
@@ -21,9 +26,13 @@ POLL_SECONDS = 0.05
 class Fleet:
     """Starts processes with this test's environment and sees that none is left."""
 
-    def __init__(self, database: Database, logs: Path) -> None:
+    def __init__(
+        self, database: Database, logs: Path, *, afresh: bool = False, app: str = "automagik"
+    ) -> None:
         self.database = database
         self._logs = logs
+        self._afresh = afresh
+        self._app = app
         self._children: list[ChildProcess] = []
 
     def beat(self, **environment: str) -> ChildProcess:
@@ -81,29 +90,40 @@ class Fleet:
             child.stop()
 
     def _start(self, name: str, *arguments: str, **environment: str) -> ChildProcess:
-        celery = (sys.executable, "-m", "celery", "-A", "automagik", *arguments)
-        return self._run(name, celery, os.environ | environment)
+        celery, environ = ("-A", self._app, *arguments), os.environ | environment
+        # A library is preloaded into a new process only.
+        if self._afresh or "prefork" in arguments or "LD_PRELOAD" in environ:
+            return self._run(name, (sys.executable, "-m", "celery", *celery), environ)
+        label, log_path = self._label(name)
+        return self._started(ForkedCelery(label, celery, log_path=log_path, env=environ))
 
     def _run(
         self, name: str, command: Sequence[str], environment: Mapping[str, str]
     ) -> ChildProcess:
-        child = ChildProcess(
-            f"{name}-{len(self._children)}",
-            command,
-            log_path=self._logs / f"{name}-{len(self._children)}.log",
-            env=environment,
-            # Nothing is drained at the end of a test.
-            stop_signals=((signal.SIGKILL, 5.0),),
+        label, log_path = self._label(name)
+        # Nothing is drained at the end of a test.
+        kill = ((signal.SIGKILL, 5.0),)
+        return self._started(
+            ChildProcess(label, command, log_path=log_path, env=environment, stop_signals=kill)
         )
+
+    def _label(self, name: str) -> tuple[str, Path]:
+        """A name that no other child has, and the place of its log."""
+        label = f"{name}-{len(self._children)}"
+        return label, self._logs / f"{label}.log"
+
+    def _started(self, child: ChildProcess) -> ChildProcess:
         self._children.append(child)
         child.start()
         return child
 
 
 @contextmanager
-def fleet_of(settings: Settings, logs: Path) -> Iterator[Fleet]:
+def fleet_of(
+    settings: Settings, logs: Path, *, afresh: bool = False, app: str = "automagik"
+) -> Iterator[Fleet]:
     database = Database(settings.require_database_url())
-    fleet = Fleet(database, logs)
+    fleet = Fleet(database, logs, afresh=afresh, app=app)
     try:
         yield fleet
     finally:

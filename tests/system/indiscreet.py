@@ -80,7 +80,8 @@ def happened(settings: Settings, patch: pytest.MonkeyPatch, *, server_logs: Path
     }
     with (
         _flower(settings) as flower,
-        fleet_of(settings, logs) as fleet,
+        # With the environment and the command line that everybody can read.
+        fleet_of(settings, logs, afresh=True) as fleet,
         DemoServer(api_key=KEY, faults=faults) as server,
         redis_commands(redis_url) as commands,
     ):

@@ -1,7 +1,7 @@
 """What becomes of runs when LangFlow misbehaves, on both kinds of pool."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,8 +13,21 @@ import pytest
 import redis
 
 from automagik.core.tasks.manager import TaskManager
+from automagik.core.tasks.values import Task
 from automagik.demo.connection import Connection
-from automagik.demo.faults import Fault, answer, broken_json, drip, hang, html_page, huge, reset
+from automagik.demo.faults import (
+    Fault,
+    after,
+    answer,
+    broken_json,
+    chatter,
+    cut_stream,
+    drip,
+    hang,
+    html_page,
+    huge,
+    reset,
+)
 from automagik.demo.server import DemoServer
 from tests.conftest import new_database, settings_in
 from tests.system.conftest import Desk, desk_at
@@ -28,6 +41,8 @@ LATENESS = timedelta(seconds=1.5)
 RETRY_AFTER = timedelta(seconds=2)
 MEGABYTE = 1024 * 1024
 MAX_ANSWER_BYTES = 16 * MEGABYTE
+OFFERED_BYTES = 1024 * MEGABYTE
+HTML = {"content-type": "text/html"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,11 +55,17 @@ class Site:
     faults: dict[str, Fault]
     worker: psutil.Process
 
-    def run(self, **options: Any) -> Any:
+    def run(self, *, within: float = 20, **options: Any) -> Any:
         """Runs Echo to its end; the row of its task."""
         task = self.desk.run("Echo", "hello", **options)
-        ended = "SELECT finished_at IS NOT NULL FROM tasks WHERE id = :id"
-        self.fleet.wait_for(ended, id=task.id)
+        self.fleet.wait_until(lambda: self.has_ended(task), seconds=within, what="the run ends")
+        return self.row(task)
+
+    def has_ended(self, task: Task) -> bool:
+        query = "SELECT finished_at IS NOT NULL FROM tasks WHERE id = :id"
+        return bool(self.fleet.value(query, id=task.id))
+
+    def row(self, task: Task) -> Any:
         [row] = self.fleet.rows("SELECT * FROM tasks WHERE id = :id", id=task.id)
         return row
 
@@ -113,7 +134,7 @@ def test_a_deadline_is_kept_whatever_the_server_does(site: Site, fault: Fault) -
     [
         (reset(), "AM-SRC-UNREACHABLE"),
         (answer(500, '{"detail": "sorry"}'), "AM-SRC-RUN"),
-        (answer(502, "bad gateway", headers={"content-type": "text/html"}), "AM-SRC-SERVER"),
+        (answer(502, "bad gateway", headers=HTML), "AM-SRC-SERVER"),
     ],
     ids=["reset", "500", "502"],
 )
@@ -145,22 +166,57 @@ def test_what_is_no_answer_of_langflow_fails_at_once(site: Site, fault: Fault) -
     assert len(site.attempts(task)) == 1
 
 
-def test_too_large_an_answer_fails_and_does_not_fill_the_memory(site: Site) -> None:
-    """Twenty times the limit is offered; hardly more than the limit is ever held."""
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("cut_after", "code"),
+    [
+        (lambda seconds: after(seconds, reset()), "AM-SRC-UNREACHABLE"),
+        (lambda seconds: after(seconds, answer(504, "too late", headers=HTML)), "AM-SRC-SERVER"),
+        (cut_stream, "AM-SRC-UNREACHABLE"),
+    ],
+    ids=["dropped", "504", "mid-stream"],
+)
+def test_a_run_that_a_proxy_cuts_off_is_tried_again(
+    site: Site, cut_after: Callable[[float], Fault], code: str, *, full_size: bool
+) -> None:
+    """At its time, which most proxies set to a minute, and not at the deadline of the run."""
+    patience = timedelta(seconds=60 if full_size else 2)
+    site.faults["echo"] = _once(cut_after(patience.total_seconds()), site.faults)
+    limit = 1.5 * patience
+    task = site.run(max_retries=1, timeout=limit, within=20 + limit.total_seconds())
+    assert (task.state, task.output_text) == ("completed", "hello")
+    first, second = site.attempts(task)
+    assert (first.outcome, first.error_code) == ("failed", code)
+    assert patience <= first.finished_at - first.started_at < limit
+    assert second.outcome == "completed"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (huge(OFFERED_BYTES), "AM-SRC-SIZE"),
+        (huge(OFFERED_BYTES, status=400), "AM-SRC-REQUEST"),
+        (chatter(OFFERED_BYTES, text=10 * "and so on "), "AM-SRC-SIZE"),
+    ],
+    ids=["answer", "refusal", "stream"],
+)
+def test_a_gigabyte_fails_at_once_and_does_not_fill_the_memory(
+    site: Site, fault: Fault, code: str
+) -> None:
+    """Hardly more than the limit is ever held."""
     site.run()
     before = most = site.memory()
-    site.faults["echo"] = huge(20 * MAX_ANSWER_BYTES)
+    site.faults["echo"] = fault
     running = site.desk.run("Echo", max_retries=3)
 
     def ended() -> bool:
         nonlocal most
         most = max(most, site.memory())
-        query = "SELECT finished_at IS NOT NULL FROM tasks WHERE id = :id"
-        return bool(site.fleet.value(query, id=running.id))
+        return site.has_ended(running)
 
-    site.fleet.wait_until(ended, seconds=20, what="the run has ended")
-    [task] = site.fleet.rows("SELECT * FROM tasks WHERE id = :id", id=running.id)
-    assert (task.state, task.error_code, task.attempt) == ("failed", "AM-SRC-SIZE", 1)
+    site.fleet.wait_until(ended, seconds=60, what="the run ends")
+    task = site.row(running)
+    assert (task.state, task.error_code, task.attempt) == ("failed", code, 1)
     assert most - before < 3 * MAX_ANSWER_BYTES
 
 

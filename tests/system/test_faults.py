@@ -2,12 +2,16 @@
 
 import signal
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 import redis
 
 from automagik.core.config import Settings
+from automagik.core.embedded.processes import ChildProcess
+from automagik.core.tasks.values import Task
+from automagik.demo.journal import RunRecord
 from automagik.demo.server import DemoServer
 from tests.system.conftest import Desk
 from tests.system.fleet import Fleet, kill
@@ -47,25 +51,54 @@ def test_a_killed_workers_run_starts_again_elsewhere(
     assert violations(fleet.database) == []
 
 
-def test_a_flow_that_kills_its_worker_each_time_comes_to_an_end(fleet: Fleet, desk: Desk) -> None:
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_flow_that_kills_its_worker_each_time_comes_to_an_end(
+    fleet: Fleet, desk: Desk, demo_server: DemoServer, pool: str
+) -> None:
+    """Of a prefork worker only the child dies. What else there is to do is done."""
     fleet.beat()
     task = desk.run("Slow", tweaks=SLOW, max_retries=1)
+    worker = fleet.worker("-P", pool, "-c", "2")
     for attempt in (1, 2):
-        worker = fleet.worker("-c", "2")
-        query = "SELECT state = 'running' FROM tasks WHERE id = :id AND attempt = :attempt"
-        fleet.wait_for(query, id=task.id, attempt=attempt)
-        kill(worker)
-    fleet.wait_for("SELECT state = 'failed' FROM tasks WHERE id = :id", id=task.id)
-    assert fleet.value("SELECT error_code FROM tasks") == "AM-WORKER-LOST"
+        victim = _process_of_run(attempt, task, worker=worker, server=demo_server)
+        desk.run("Echo", "unharmed")
+        victim.kill()
+        if pool == "threads":
+            worker = fleet.worker("-c", "2")
+    fleet.wait_for("SELECT count(*) = 0 FROM tasks WHERE finished_at IS NULL")
+    [row] = fleet.rows("SELECT * FROM tasks WHERE id = :id", id=task.id)
+    assert (row.state, row.error_code, row.attempt) == ("failed", "AM-WORKER-LOST", 2)
+    assert len(_of(demo_server.runs, task)) == 2
+    assert fleet.value("SELECT count(*) FROM tasks WHERE state = 'completed'") == 2
+    assert worker.poll() is None
     assert violations(fleet.database) == []
 
 
+def _of(runs: list[RunRecord], task: Task) -> list[RunRecord]:
+    return [run for run in runs if run.session_id == str(task.id)]
+
+
+def _process_of_run(
+    number: int, task: Task, *, worker: ChildProcess, server: DemoServer
+) -> psutil.Process:
+    """Whichever is connected to the server: the worker, or one of its children."""
+    server.wait_for_runs(lambda runs: len(_of(runs, task)) == number, seconds=20)
+    main, port = psutil.Process(worker.pid), urlsplit(server.url).port
+    [found] = [
+        process
+        for process in (main, *main.children())
+        if any(peer.raddr and peer.raddr.port == port for peer in process.net_connections())
+    ]
+    return found
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_a_frozen_worker_that_comes_back_changes_nothing(
-    fleet: Fleet, desk: Desk, demo_server: DemoServer
+    fleet: Fleet, desk: Desk, demo_server: DemoServer, pool: str
 ) -> None:
     """Its lease is over, another worker has the run, and its late result is dropped."""
     fleet.beat()
-    frozen = fleet.worker("-c", "1")
+    frozen = fleet.worker("-P", pool, "-c", "1")
     task = desk.run("Slow", "once", tweaks=SHORT)
     demo_server.wait_for_runs(lambda runs: len(runs) == 1)
     kill(frozen, signal.SIGSTOP)
@@ -73,11 +106,13 @@ def test_a_frozen_worker_that_comes_back_changes_nothing(
     fleet.wait_for("SELECT state = 'completed' FROM tasks WHERE id = :id", id=task.id)
     kill(frozen, signal.SIGCONT)
     fleet.wait_until(
-        lambda: "lease lost" in frozen.tail(100) or "lease_lost" in frozen.tail(100),
+        lambda: f"Task {task.id}: lease lost, attempt 1 dropped" in frozen.tail(100),
         seconds=15,
         what="the frozen worker notices that it lost its lease",
     )
     assert fleet.value("SELECT attempt FROM tasks") == 2
+    ends = "SELECT count(*) FROM task_events WHERE to_state IN ('completed', 'failed', 'cancelled')"
+    assert fleet.value(ends) == 1
     assert violations(fleet.database) == []
 
 

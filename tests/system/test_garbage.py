@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from automagik.core.config import Settings
-from automagik.core.scheduler.dispatch import Delivery
+from automagik.core.scheduler.delivery import Delivery
 from automagik.demo.server import DemoServer
 from tests.system.conftest import Desk
 from tests.system.fleet import Fleet
@@ -56,7 +56,9 @@ def test_a_delivery_with_something_strange_in_it_ends_no_worker(
 ) -> None:
     """Each field left out, and each replaced; whatever has a task's id is a delivery of it."""
     done = desk.run("Echo", "genuine")
-    genuine = _published(settings, Delivery(task_id=done.id, flow="Echo", schedule=None))
+    genuine = _published(
+        settings, Delivery(task_id=done.id, queue=settings.queue, flow="Echo", schedule=None)
+    )
     strange = [json.dumps(message) for message in _changed(genuine)]
     assert len(strange) > 200
     fleet.beat()

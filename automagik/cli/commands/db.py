@@ -1,11 +1,13 @@
-"""`automagik db`: the schema of the database."""
+"""`automagik db`: the schema of the database, and the history in it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from automagik.cli import pruning, verification_report
 from automagik.cli.context import database, printer, settings
 from automagik.cli.options import Yes
 from automagik.cli.person import confirm
@@ -16,6 +18,23 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 app = typer.Typer()
+
+
+def _age(text: str) -> timedelta:
+    """With a unit: a forgotten one must not delete the history of all but a few seconds."""
+    from automagik.core.scheduler.exceptions import InvalidCadence
+    from automagik.core.scheduler.interval import parse_every
+
+    try:
+        return parse_every(text)
+    except InvalidCadence:
+        raise typer.BadParameter(f"{text!r} is no age, such as 30d, 12h or 90m") from None
+
+
+def _age_option(outcome: str) -> Any:
+    what = f"Delete {outcome} tasks that ended longer ago, such as 30d, 12h or 90m."
+    return typer.Option(f"--{outcome}", parser=_age, metavar="AGE", help=what)
+
 
 _COLUMNS = (Column("revision"), Column("head", "Newest"), Column("is_current", "Up to date"))
 
@@ -109,17 +128,45 @@ def verify() -> None:
 
     Example: automagik db verify -o json
     """
-    from automagik.core.tasks import verify as history
+    from automagik.core import verification
 
-    with database().transaction() as connection:
-        found = history.verify(connection)
-    printer().items(
-        [{"rule": violation.rule, "details": violation.details} for violation in found],
-        (Column("rule", "Broken promise"), Column("details")),
-        empty=f"✓ Every promise was kept: {len(history.RULES)} rules checked.",
-    )
-    if found:
+    found = verification.verify(database(), settings())
+    verification_report.tell(printer(), found)
+    if found.violations:
         raise typer.Exit(1)
+
+
+@app.command()
+def prune(
+    *,
+    completed: Annotated[timedelta | None, _age_option("completed")] = None,
+    failed: Annotated[timedelta | None, _age_option("failed")] = None,
+    cancelled: Annotated[timedelta | None, _age_option("cancelled")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Delete tasks that ended long ago, with their attempts, events and logs.
+
+    Without an age those of the settings count, such as AUTOMAGIK_RETENTION_COMPLETED.
+
+    Example: automagik db prune --completed 30d --failed 90d --dry-run
+    """
+    from automagik.core.scheduler.retention import ages_set
+    from automagik.core.tasks.states import TaskState
+
+    given = {
+        TaskState.COMPLETED: completed,
+        TaskState.FAILED: failed,
+        TaskState.CANCELLED: cancelled,
+    }
+    ages = {outcome: age for outcome, age in given.items() if age} or ages_set(settings())
+    if not ages:
+        raise InvalidInput(
+            "No age is given, and none is set.",
+            hint="For example: automagik db prune --completed 30d, or set"
+            " AUTOMAGIK_RETENTION_COMPLETED=30d for the beats, too.",
+        )
+    pruning.prune(database(), printer(), ages, dry_run=dry_run, yes=yes)
 
 
 def _upgrade(url: str, revision: str) -> None:

@@ -1,4 +1,4 @@
-"""`automagik flows …`: sync, look at, run and delete flows."""
+"""`automagik flows …`: sync, look at, run, change and delete flows."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ from automagik.cli.options import (
     InputText,
     MaxRetries,
     Priority,
+    Queue,
     Session,
     Timeout,
     Tweaks,
@@ -20,11 +21,14 @@ from automagik.cli.options import (
     Yes,
 )
 from automagik.cli.times import parse_duration
+from automagik.core.exceptions import InvalidInput
+from automagik.core.flows.values import FlowChange, FlowOption
 
 if TYPE_CHECKING:
     from automagik.core.flows.manager import FlowManager
     from automagik.core.flows.values import Source
     from automagik.core.tasks.manager import TaskManager
+    from automagik.core.tasks.values import Task
 
 app = typer.Typer()
 
@@ -135,8 +139,17 @@ def run(
     tweak: Tweaks = None,
     session: Session = None,
     priority: Priority = None,
+    queue: Queue = None,
     max_retries: MaxRetries = None,
     timeout: Timeout = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            "--idempotency-key",
+            metavar="KEY",
+            help="Start it once: the same key again finds the same task.",
+        ),
+    ] = None,
     wait: Wait = False,
     wait_timeout: Annotated[
         timedelta | None,
@@ -163,15 +176,65 @@ def run(
         found,
         flows.validate_input(found, run_input),
         actor=_ACTOR,
-        priority=priority or 0,
+        priority=priority,
+        queue=queue,
         max_retries=max_retries,
         timeout=timeout,
+        idempotency_key=idempotency_key,
+        on_existing=_say_existing,
     )
     if wait or wait_timeout:
         finish(tasks, task, timeout=wait_timeout)
         return
     printer().made(task_report.as_item(task))
     say_how_to_follow(task)
+
+
+@app.command()
+def update(
+    flow: FlowRef,
+    *,
+    source: SourceName = None,
+    max_retries: MaxRetries = None,
+    timeout: Timeout = None,
+    max_parallel: Annotated[
+        int | None, typer.Option("--max-parallel", min=1, help="How many of its runs at a time.")
+    ] = None,
+    priority: Priority = None,
+    queue: Queue = None,
+    at_most_once: Annotated[
+        bool | None,
+        typer.Option(
+            "--at-most-once/--no-at-most-once",
+            help="Never send a run again once its call may have reached the source.",
+        ),
+    ] = None,
+    unset: Annotated[
+        list[FlowOption] | None, typer.Option("--unset", help="Leave it open again; repeatable.")
+    ] = None,
+) -> None:
+    """Change what counts for new runs of a flow, unless a schedule or the run says otherwise.
+
+    What is not given stays. What is left open comes from the settings.
+
+    Example: automagik flows update "Daily report" --queue gpu --max-parallel 2 --unset timeout
+    """
+    from automagik.cli import flow_report
+
+    change = FlowChange(
+        max_retries=max_retries,
+        timeout=timeout,
+        max_parallel_runs=max_parallel,
+        priority=priority,
+        queue=queue,
+        at_most_once=at_most_once,
+        unset=tuple(unset or ()),
+    )
+    if change == FlowChange():
+        raise InvalidInput("Nothing to change was given.", hint="For example: --max-parallel 2")
+    manager = _manager()
+    updated = manager.update(manager.get(flow, source=_source(source)), change)
+    flow_report.facts(printer(), updated)
 
 
 @app.command()
@@ -188,6 +251,11 @@ def delete(flow: FlowRef, *, source: SourceName = None, yes: Yes = False) -> Non
     person.confirm(f"Delete {what}?", yes=yes)
     manager.delete(found)
     printer().say(f"✓ Deleted {what}.")
+
+
+def _say_existing(task: "Task") -> None:
+    key = task.idempotency_key
+    printer().say(f"The key {key!r} has started task {task.id} before; no other was started.")
 
 
 def _manager() -> "FlowManager":

@@ -11,6 +11,7 @@ from automagik.cli.options import (
     InputText,
     MaxRetries,
     Priority,
+    Queue,
     Session,
     Timeout,
     Tweaks,
@@ -28,6 +29,7 @@ from automagik.cli.schedule_options import (
     required,
 )
 from automagik.core.exceptions import InvalidInput
+from automagik.core.tasks.run_options import RunOption
 
 if TYPE_CHECKING:
     from automagik.core.scheduler.manager import SchedulerManager
@@ -55,6 +57,7 @@ def create(
     tweak: Tweaks = None,
     session: Session = None,
     priority: Priority = None,
+    queue: Queue = None,
     max_retries: MaxRetries = None,
     timeout: Timeout = None,
 ) -> None:
@@ -76,7 +79,8 @@ def create(
         run_input=run_input,
         timezone=timezone,
         name=name,
-        priority=priority or 0,
+        priority=priority,
+        queue=queue,
         max_retries=max_retries,
         timeout=timeout,
     )
@@ -170,10 +174,17 @@ def update(
     tweak: Tweaks = None,
     session: Session = None,
     priority: Priority = None,
+    queue: Queue = None,
     max_retries: MaxRetries = None,
     timeout: Timeout = None,
+    unset: Annotated[
+        list[RunOption] | None,
+        typer.Option("--unset", help="Leave it to the flow again; repeatable."),
+    ] = None,
 ) -> None:
     """Change a schedule; what is not given stays. --tweak replaces all its tweaks.
+
+    What is unset is left to the flow again.
 
     Example: automagik schedules update greeter-every-5m --every 10m
     """
@@ -190,8 +201,10 @@ def update(
         tweaks=said.tweaks or None,
         session_id=said.session_id if session is None else session,
         priority=priority,
+        queue=queue,
         max_retries=max_retries,
         timeout=timeout,
+        unset=tuple(unset or ()),
     )
     if change == ScheduleChange():
         raise InvalidInput("Nothing to change was given.", hint="For example: --every 10m")

@@ -10,6 +10,7 @@ from automagik.cli import context, person
 from automagik.cli.api_key import ApiKeyFile, ApiKeyStdin, asked_key, configured_key, given_key
 from automagik.cli.options import Yes
 from automagik.cli.printer import Column
+from automagik.core.flows.values import Breaker, SourceOption
 
 if TYPE_CHECKING:
     from automagik.core.flows.sources import SourceManager
@@ -21,17 +22,32 @@ Name = Annotated[str, typer.Argument(metavar="SOURCE", help="Its name or id.")]
 MaxParallel = Annotated[
     int | None, typer.Option("--max-parallel", min=1, help="How many runs it gets at a time.")
 ]
+MaxPerMinute = Annotated[
+    int | None,
+    typer.Option("--max-per-minute", min=1, help="How many runs it gets a minute, evenly spread."),
+]
 
+_BREAKER_STYLES = {Breaker.OPEN: "red", Breaker.PROBING: "yellow"}
 _COLUMNS = [
     Column("name"),
     Column("url", "URL"),
     Column("version", "LangFlow"),
     Column("has_api_key", "Key"),
     Column("max_parallel_runs", "Parallel"),
+    Column("max_runs_per_minute", "Per minute", wide=True),
+    Column("breaker", style=lambda breaker: _BREAKER_STYLES.get(breaker, "")),
     Column("flows"),
     Column("checked_at", "Checked", wide=True),
 ]
-_ALL = [Column("id", "ID"), *_COLUMNS, Column("created_at"), Column("updated_at")]
+_ALL = [
+    Column("id", "ID"),
+    *_COLUMNS,
+    Column("breaker_reason"),
+    Column("breaker_opened_at", "Down since"),
+    Column("breaker_probe_at", "Tried next"),
+    Column("created_at"),
+    Column("updated_at"),
+]
 _CHECK = [
     Column("name"),
     Column("url", "URL"),
@@ -52,6 +68,7 @@ def add(
     api_key_file: ApiKeyFile = None,
     api_key_stdin: ApiKeyStdin = False,
     max_parallel: MaxParallel = None,
+    max_per_minute: MaxPerMinute = None,
 ) -> None:
     """Add a LangFlow server, once it has accepted the API key.
 
@@ -64,7 +81,11 @@ def add(
     sources = open_sources()
     key = given_key(api_key_file, stdin=api_key_stdin) or configured_key(url) or asked_key()
     source = sources.add(
-        name, url, api_key=key, max_parallel_runs=max_parallel or DEFAULT_MAX_PARALLEL_RUNS
+        name,
+        url,
+        api_key=key,
+        max_parallel_runs=max_parallel or DEFAULT_MAX_PARALLEL_RUNS,
+        max_runs_per_minute=max_per_minute,
     )
     context.printer().item(asdict(source), _ALL)
     context.printer().say(f"Next: automagik flows sync --source {source.name}")
@@ -122,17 +143,27 @@ def update(
         bool, typer.Option("--ask-api-key", help="Ask for a new API key, hidden.")
     ] = False,
     max_parallel: MaxParallel = None,
+    max_per_minute: MaxPerMinute = None,
+    unset: Annotated[
+        list[SourceOption] | None, typer.Option("--unset", help="Leave it open again; repeatable.")
+    ] = None,
 ) -> None:
     """Change a source. A new address or key is stored only after the server has accepted it.
 
     Example: automagik sources update prod --api-key-file new-key.txt
     """
     key = given_key(api_key_file, stdin=api_key_stdin) or (asked_key() if ask_api_key else None)
-    if not any((url, new_name, key, max_parallel)):
-        raise typer.BadParameter("nothing to change; give --url, --name, a key or --max-parallel")
+    if not any((url, new_name, key, max_parallel, max_per_minute, unset)):
+        raise typer.BadParameter("nothing to change; give --url, --name, a key or a limit")
     sources = open_sources()
     source = sources.update(
-        sources.get(name), name=new_name, url=url, api_key=key, max_parallel_runs=max_parallel
+        sources.get(name),
+        name=new_name,
+        url=url,
+        api_key=key,
+        max_parallel_runs=max_parallel,
+        max_runs_per_minute=max_per_minute,
+        unset=unset or (),
     )
     context.printer().item(asdict(source), _ALL)
 

@@ -13,6 +13,7 @@ from automagik.cli.times import duration, when
 if TYPE_CHECKING:
     from automagik.core.facts import RedisFacts, StoredFacts
     from automagik.core.health import Health, Problem
+    from automagik.core.scheduler.queues import Queue
     from automagik.core.tasks.workers import Beat
 
 app = typer.Typer()
@@ -32,7 +33,7 @@ def status() -> None:
     else:
         screen = _screen(health)
         printer().item(screen, [Column(key) for key in screen])
-        _show_problems(health.problems)
+        _show(health.problems, health.notices)
     raise typer.Exit(0 if health.is_well else 1)
 
 
@@ -53,6 +54,7 @@ def _stored(stored: "StoredFacts") -> dict[str, str]:
     return {
         "beats": _living(len(live_beats), _last_tick(stored.beats)),
         "workers": _living(len(live_workers), f"{busy} of {slots} slots busy"),
+        "queues": "\n".join(_queue(queue) for queue in stored.queues),
         "tasks": _counts(stored.open_tasks, none="none open"),
         "due_longest": f"{duration(due)} ago" if due else "nothing waits",
         "last_24_hours": _counts(stored.ended_lately, none="none ended"),
@@ -85,16 +87,22 @@ def _counts(counts: Mapping[Any, int], *, none: str) -> str:
 def _redis(redis: "RedisFacts | None") -> str:
     if redis is None:
         return "✗ see below"
-    return f"✓ {redis.server.capitalize()} {redis.version} · {redis.ready:,} in the ready-queue"
+    return f"✓ {redis.server.capitalize()} {redis.version} · {redis.ready:,} in the ready-queues"
 
 
-def _show_problems(problems: "Sequence[Problem]") -> None:
+def _queue(queue: "Queue") -> str:
+    state = "paused" if queue.paused_at else f"{queue.slots} slots"
+    return f"{queue.name} · {state} · {queue.due + queue.queued:,} due · {queue.running:,} running"
+
+
+def _show(problems: "Sequence[Problem]", notices: "Sequence[Problem]") -> None:
     if not printer().for_people:
-        printer().raw("".join(f"problem\t{p.what}\t{p.fix or ''}\n" for p in problems))
+        for kind, found in (("problem", problems), ("notice", notices)):
+            printer().raw("".join(f"{kind}\t{each.what}\t{each.fix or ''}\n" for each in found))
         return
     if not problems:
         printer().raw("\n✓ All is well.\n")
-    for problem in problems:
-        printer().raw(f"\n✗ {problem.what}\n")
-        if problem.fix:
-            printer().raw(f"  {problem.fix}\n")
+    for mark, found in (("✗", problems), ("!", notices)):
+        for each in found:
+            printer().raw(f"\n{mark} {each.what}\n")
+            printer().raw(f"  {each.fix}\n" if each.fix else "")

@@ -23,6 +23,16 @@ def _ago(age: timedelta) -> str:
     return f"{duration(age)} ago"
 
 
+def _seconds(offset: float) -> str:
+    return f"{offset:+.1f}s"
+
+
+def _far_off(offset: float | None) -> str:
+    from automagik.core.tasks.host_clock import is_far_off
+
+    return "yellow" if is_far_off(offset) else ""
+
+
 _COLUMNS = (
     Column("name", "Worker"),
     state_column("state"),
@@ -31,6 +41,7 @@ _COLUMNS = (
     Column("queues", format=", ".join, wide=True),
     Column("version", wide=True),
     Column("heartbeat_age", "Heartbeat", format=_ago),
+    Column("clock_offset_seconds", "Clock", format=_seconds, style=_far_off, wide=True),
     Column("id", wide=True),
 )
 
@@ -38,6 +49,8 @@ _COLUMNS = (
 @app.command("list")
 def list_() -> None:
     """List live workers, and those that went within the last hour.
+
+    Clock is how far the clock of a worker's host is ahead of PostgreSQL's.
 
     Example: automagik workers list -o json
     """

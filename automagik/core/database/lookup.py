@@ -1,6 +1,7 @@
 """Finding one row by what a person types: a name, an id, or the beginning of an id."""
 
 import re
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
@@ -65,6 +66,10 @@ def _by_id(connection: Connection, row: Any, reference: str) -> list[UUID]:
 def _suggestion(connection: Connection, row: Any, reference: str) -> str | None:
     if not hasattr(row, "name"):
         return None
-    names = set(connection.scalars(select(row.name).limit(10_000)))
+    return nearest(reference, set(connection.scalars(select(row.name).limit(10_000))))
+
+
+def nearest(reference: str, names: Collection[str]) -> str | None:
+    """A question with the names that look like the reference; None when none does."""
     close = get_close_matches(reference, names, n=3, cutoff=0.5)
     return f"Did you mean {' or '.join(repr(name) for name in close)}?" if close else None

@@ -1,19 +1,30 @@
 """The schema: bringing it to a version and saying which one is there."""
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
 
 from automagik.core.config import with_driver
-from automagik.core.database.exceptions import DatabaseUnreachable, SchemaOutdated
+from automagik.core.database.exceptions import DatabaseBusy, SchemaOutdated
+from automagik.core.database.patience import long_statements, patient_engine
+from automagik.core.database.trouble import translated
+
+logger = logging.getLogger(__name__)
 
 # Only one process migrates at a time: the key of an advisory lock, without meaning.
 _LOCK = 0x6175746F
+# A migration that waits for a table makes everybody else wait behind it. So it steps back soon and
+# tries again, all in all for as long as the patience.
+LOCK_TIMEOUT = timedelta(seconds=1)
+LOCK_PAUSE = timedelta(seconds=1)
+LOCK_PATIENCE = timedelta(minutes=1)
 
 
 def migrations_folder() -> Path:
@@ -41,20 +52,16 @@ def require_current(connection: Connection) -> None:
         return
     if found is None:
         raise SchemaOutdated("The database is empty.", hint="Run: automagik db init")
-    if found > expected:
-        raise SchemaOutdated(
-            f"The database is at revision {found}, newer than this AutoMagik knows ({expected}).",
-            hint="Upgrade AutoMagik on this host.",
-        )
+    _require_known(found)
     raise SchemaOutdated(f"The database is at revision {found}, this AutoMagik needs {expected}.")
 
 
 def create_database(database_url: str) -> bool:
     """Creates the database that the URL names, if it is missing; true when it did."""
     url = make_url(with_driver(database_url))
-    engine = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    engine = patient_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
     try:
-        with engine.connect() as connection:
+        with translated(), engine.connect() as connection:
             known = connection.scalar(
                 text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": url.database}
             )
@@ -62,14 +69,16 @@ def create_database(database_url: str) -> bool:
                 quoted = engine.dialect.identifier_preparer.quote(str(url.database))
                 connection.execute(text(f"CREATE DATABASE {quoted}"))
             return not known
-    except OperationalError as error:
-        raise DatabaseUnreachable(str(error.orig).strip()) from error
     finally:
         engine.dispose()
 
 
 def upgrade(database_url: str, revision: str = "head") -> None:
-    """Raises DatabaseUnreachable; a failed migration leaves the schema as it was."""
+    """Safe beside running beats and workers: it lets them go first.
+
+    Raises SchemaOutdated for a revision that is not known here, and DatabaseUnreachable, with its
+    kinds. A failed migration leaves the schema as it was.
+    """
     _migrate(database_url, "upgrade", revision)
 
 
@@ -97,19 +106,54 @@ def _migrate(database_url: str, verb: Literal["upgrade", "downgrade"], revision:
 
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()))
-    with _connection(database_url) as connection:
+    give_up = time.monotonic() + LOCK_PATIENCE.total_seconds()
+    while True:
+        try:
+            with migrating(database_url) as connection:
+                config.attributes["connection"] = connection
+                getattr(command, verb)(config, revision)
+        except DatabaseBusy as error:
+            if time.monotonic() > give_up:
+                raise _blocked(error) from error
+            logger.info("Trying again: %s", error.message)
+            time.sleep(LOCK_PAUSE.total_seconds())
+        else:
+            return
+
+
+@contextmanager
+def migrating(database_url: str) -> Iterator[Connection]:
+    """The transaction of a migration: one at a time, which never waits long for a table."""
+    # What suits a run's short statements does not suit the rebuilding of a table.
+    with _connection(database_url) as connection, long_statements(connection):
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        config.attributes["connection"] = connection
-        getattr(command, verb)(config, revision)
+        _require_known(current(connection))
+        timeout = f"{LOCK_TIMEOUT // timedelta(milliseconds=1)}ms"
+        connection.execute(text("SELECT set_config('lock_timeout', :it, true)"), {"it": timeout})
+        yield connection
+
+
+def _require_known(found: str | None) -> None:
+    if found is not None and found > head():
+        raise SchemaOutdated(
+            f"The database is at revision {found}, newer than this AutoMagik knows ({head()}).",
+            hint="Upgrade AutoMagik on this host.",
+        )
+
+
+def _blocked(error: DatabaseBusy) -> DatabaseBusy:
+    return DatabaseBusy(
+        f"For {LOCK_PATIENCE.total_seconds():g} s the tables were in use without a gap. Nothing was"
+        f" changed. {error.message}",
+        hint="Look in pg_stat_activity for a transaction that does not end, and run it again.",
+    )
 
 
 @contextmanager
 def _connection(database_url: str) -> Iterator[Connection]:
-    engine = create_engine(with_driver(database_url))
+    engine = patient_engine(with_driver(database_url))
     try:
-        with engine.begin() as connection:
+        with translated(), engine.begin() as connection:
             yield connection
-    except OperationalError as error:
-        raise DatabaseUnreachable(str(error.orig).strip()) from error
     finally:
         engine.dispose()

@@ -1,4 +1,4 @@
-"""Beats and workers: alive, and all of one version."""
+"""Beats and workers: alive, of one version, their clocks right, and no queue without a worker."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -8,6 +8,9 @@ from automagik.core.config import Settings
 from automagik.core.database.migrate import require_current
 from automagik.core.doctor.check import Check, error, ok, warning
 from automagik.core.facts import opened
+from automagik.core.health import deserted, paused
+from automagik.core.scheduler.queues import Queue, list_queues
+from automagik.core.tasks.host_clock import is_far_off
 from automagik.core.tasks.workers import Beat, Worker, list_beats, list_workers
 
 
@@ -17,9 +20,12 @@ def check_processes(settings: Settings) -> Iterator[Check]:
         require_current(connection)
         beats = [beat for beat in list_beats(connection, lease=lease) if beat.is_live]
         workers = [worker for worker in list_workers(connection, lease=lease) if worker.is_live]
+        queues = list_queues(connection, default=settings.queue, lease=lease)
     yield beat_check(beats)
     yield worker_check(workers, queue=settings.queue)
+    yield clock_check([*beats, *workers])
     yield version_check([*beats, *workers])
+    yield from queue_checks(queues)
 
 
 def beat_check(live: Sequence[Beat]) -> Check:
@@ -47,6 +53,33 @@ def version_check(live: Sequence[Beat | Worker]) -> Check:
         f"this is {__version__}, but {', '.join(others)} runs too",
         fix="Bring all hosts to one version, and restart their beats and workers.",
     )
+
+
+def clock_check(live: Sequence[Beat | Worker]) -> Check:
+    """Each process compares its host's clock with PostgreSQL's at each sign of life."""
+    wrong = {
+        f"{process.hostname} is {process.clock_offset_seconds:+.1f} s"
+        for process in live
+        if is_far_off(process.clock_offset_seconds)
+    }
+    if not wrong:
+        return ok("Clocks", "those of all beats and workers agree with PostgreSQL's")
+    return warning(
+        "Clocks",
+        f"against PostgreSQL {', '.join(sorted(wrong))}",
+        fix="Synchronize the clocks of these hosts by NTP; what is due is not affected.",
+    )
+
+
+def queue_checks(queues: Sequence[Queue]) -> Iterator[Check]:
+    """Silent about queues that are well."""
+    for queue in queues:
+        if queue.is_deserted:
+            problem = deserted(queue)
+            yield error(f"Queue {queue.name}", problem.what, fix=problem.fix)
+        elif queue.paused_at is not None:
+            problem = paused(queue)
+            yield warning(f"Queue {queue.name}", problem.what, fix=problem.fix)
 
 
 def _ago(age: timedelta) -> str:

@@ -1,7 +1,8 @@
 """PostgreSQL and Redis: reachable, new enough, and set up as we need them."""
 
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection, func, select
 
@@ -10,21 +11,18 @@ from automagik.core.database.exceptions import SchemaOutdated
 from automagik.core.database.migrate import current, require_current
 from automagik.core.doctor.check import Check, error, ok, warning
 from automagik.core.facts import RedisFacts, opened, read_redis
+from automagik.core.tasks.host_clock import is_far_off, measured_offset
 
 OLDEST_REDIS = (6, 2)
-LARGEST_SKEW = timedelta(seconds=2)
-"""Times that this host writes into logs are off by as much; what is due is PostgreSQL's own."""
 
 
 def check_database(settings: Settings) -> Iterator[Check]:
     with opened(settings) as database, database.transaction() as connection:
-        before = datetime.now(UTC)
-        version, there = connection.execute(
-            select(func.current_setting("server_version"), func.clock_timestamp())
-        ).one()
-        took = datetime.now(UTC) - before
+        started = time.perf_counter()
+        version = connection.scalars(select(func.current_setting("server_version"))).one()
+        took = timedelta(seconds=time.perf_counter() - started)
         yield ok("Database", f"PostgreSQL {version}, answers in {_ms(took)}")
-        yield skew_check(there - (before + took / 2))
+        yield skew_check(measured_offset(connection))
         yield _schema(connection)
 
 
@@ -32,12 +30,14 @@ def check_redis(settings: Settings) -> Iterator[Check]:
     yield from redis_checks(read_redis(settings))
 
 
-def skew_check(skew: timedelta) -> Check:
-    """The rule, for the clock of PostgreSQL less that of this host."""
-    found = f"PostgreSQL is {skew.total_seconds():+.3f} s against this host"
-    if abs(skew) <= LARGEST_SKEW:
-        return ok("Clock", found)
-    return warning("Clock", found, fix="Synchronize the clocks of both hosts by NTP.")
+def skew_check(offset: float | None) -> Check:
+    """The rule, for the seconds that this host's clock is ahead of PostgreSQL's."""
+    if offset is None:
+        return warning("Clock", "PostgreSQL answers too slowly to compare the clocks", fix=None)
+    found = f"this host is {offset:+.3f} s against PostgreSQL"
+    if is_far_off(offset):
+        return warning("Clock", found, fix="Synchronize the clocks of both hosts by NTP.")
+    return ok("Clock", found)
 
 
 def redis_checks(facts: RedisFacts) -> Iterator[Check]:

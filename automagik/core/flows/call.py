@@ -58,6 +58,7 @@ class Call:
     params: dict[str, str] | None = None
     body: dict[str, Any] | None = field(default=None, repr=False)
     is_run: bool = False
+    idempotency_key: str | None = None
 
 
 class Answer:
@@ -174,6 +175,8 @@ class _ApiKey(AuthBase):
 def _headers(call: Call) -> dict[str, str]:
     """A run is not compressed: that would hold its events back."""
     headers = {"user-agent": f"automagik/{__version__}", "connection": "close"}
+    if call.idempotency_key is not None:
+        headers["idempotency-key"] = call.idempotency_key
     return headers | ({"accept-encoding": "identity"} if call.is_run else {})
 
 
@@ -211,15 +214,21 @@ def _translated(call: Call, *, limits: Limits, handle: RunHandle) -> Iterator[No
     except NETWORK_ERRORS as error:
         _refuse_if_aborted(handle, limits)
         # Without the cause: it quotes what was not HTTP, which may be the key sent back.
-        raise _network_error(error, call, limits=limits) from None
+        raise _marked(_network_error(error, call, limits=limits), handle) from None
 
 
 def _refuse_if_aborted(handle: RunHandle, limits: Limits) -> None:
     if handle.reason is AbortReason.DEADLINE:
         seconds = limits.deadline.total_seconds()
-        raise DeadlineExceeded(f"Broken off after {seconds:g} s, the deadline of the call.")
+        text = f"Broken off after {seconds:g} s, the deadline of the call."
+        raise _marked(DeadlineExceeded(text), handle)
     if handle.reason is not None:
-        raise RunCancelled(f"The call was broken off: {handle.reason}.")
+        raise _marked(RunCancelled(f"The call was broken off: {handle.reason}."), handle)
+
+
+def _marked(error: RemoteError, handle: RunHandle) -> RemoteError:
+    error.never_sent = handle.never_sent
+    return error
 
 
 def _network_error(error: Exception, call: Call, *, limits: Limits) -> RemoteError:

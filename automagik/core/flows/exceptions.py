@@ -59,6 +59,8 @@ class RemoteError(AutomagikError):
     exit_code = 5
     http_status = 502
     retryable: ClassVar[bool] = False
+    source_is_up: ClassVar[bool | None] = None
+    """What it says of the source as a whole; None: nothing."""
 
     def __init__(
         self,
@@ -71,6 +73,8 @@ class RemoteError(AutomagikError):
         super().__init__(message, hint=hint)
         self.http_status_received = http_status_received
         self.retry_after = retry_after
+        self.never_sent = False
+        """Whether surely nothing of the request has reached the source."""
 
 
 class SourceUnreachable(RemoteError):
@@ -79,6 +83,7 @@ class SourceUnreachable(RemoteError):
     code = "AM-SRC-UNREACHABLE"
     http_status = 503
     retryable = True
+    source_is_up = False
     default_hint = "Check that LangFlow runs and that the source's URL is right."
 
 
@@ -117,6 +122,7 @@ class SourceServerError(RemoteError):
 
     code = "AM-SRC-SERVER"
     retryable = True
+    source_is_up = False
 
 
 class RunFailed(RemoteError):
@@ -125,6 +131,7 @@ class RunFailed(RemoteError):
     code = "AM-SRC-RUN"
     exit_code = 1
     retryable = True
+    source_is_up = True
 
 
 class StreamEnded(RemoteError):
@@ -147,6 +154,7 @@ class SourceUnauthorized(RemoteError):
 
     code = "AM-SRC-KEY"
     exit_code = 4
+    source_is_up = True
     default_hint = "Make a key in LangFlow's settings; sources add and update take --api-key-file."
 
 
@@ -156,6 +164,7 @@ class RemoteFlowNotFound(RemoteError):
     code = "AM-SRC-FLOW"
     exit_code = 3
     http_status = 404
+    source_is_up = True
     default_hint = "See what the source still has: automagik flows sync"
 
 
@@ -163,6 +172,7 @@ class BadRequest(RemoteError):
     """The source refuses the request."""
 
     code = "AM-SRC-REQUEST"
+    source_is_up = True
 
 
 class MalformedAnswer(RemoteError):
@@ -176,4 +186,5 @@ class AnswerTooLarge(RemoteError):
     """The source's answer is larger than allowed."""
 
     code = "AM-SRC-SIZE"
+    source_is_up = True
     default_hint = "Let the flow answer less, or raise AUTOMAGIK_MAX_ANSWER_BYTES."

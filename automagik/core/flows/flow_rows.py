@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from automagik.core.database.models import (
     FlowComponentRow,
@@ -23,6 +23,20 @@ def load(connection: Connection, flow_id: UUID) -> Flow:
     if not found:
         raise NotFound(f"There is no flow {flow_id}.")
     return found[0]
+
+
+def hold(connection: Connection, flow: Flow) -> None:
+    """Nobody deletes it until the transaction ends. Raises NotFound."""
+    query = select(FlowRow.id).where(FlowRow.id == flow.id)
+    if connection.scalar(query.with_for_update(read=True, key_share=True)) is None:
+        raise NotFound(f"There is no flow {flow.name!r} any more.")
+
+
+def change(connection: Connection, flow_id: UUID, columns: dict[str, Any]) -> Flow:
+    """Raises NotFound."""
+    statement = update(FlowRow).where(FlowRow.id == flow_id)
+    connection.execute(statement.values(**columns, updated_at=func.now()))
+    return load(connection, flow_id)
 
 
 def load_where(connection: Connection, *conditions: ColumnElement[bool]) -> list[Flow]:

@@ -1,27 +1,24 @@
 """FlowManager: the flows that were synced, and what may be asked of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from automagik.core.config import Settings
 from automagik.core.database.models import FlowRow
-from automagik.core.database.session import Database
-from automagik.core.exceptions import Conflict
+from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.flows import flow_rows
 from automagik.core.flows.analyzer import FlowAnalysis, analyze
-from automagik.core.flows.choosing import Components, open_choices
+from automagik.core.flows.changes import changed_columns
 from automagik.core.flows.deletion import delete_flows, weigh
-from automagik.core.flows.exceptions import ComponentChoiceNeeded
 from automagik.core.flows.flow_input import FlowInput
+from automagik.core.flows.input_check import checked_input
 from automagik.core.flows.reference import find_flow
-from automagik.core.flows.run_body import build_run_body
-from automagik.core.flows.tweaks import validate_tweaks
-from automagik.core.flows.values import Flow, FlowBaggage, Source
+from automagik.core.flows.values import Flow, FlowBaggage, FlowChange, Source
+from automagik.core.scheduler.queues import ensure_queue
 
 
 class FlowManager:
-    """Reads, checks and deletes flows. Every method raises DatabaseUnreachable."""
+    """Reads, checks, changes and deletes flows. Every method raises DatabaseUnreachable."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -55,28 +52,27 @@ class FlowManager:
     def validate_input(self, flow: Flow, run_input: FlowInput) -> FlowInput:
         """The same input with tweaks by component id, checked against the synced version.
 
-        Raises InvalidFlowInput; and when the flow cannot run at all, what `require_runnable` does.
+        Raises InvalidFlowInput, Conflict when the flow is gone, ComponentChoiceNeeded when a choice
+        is open.
         """
-        analysis = self.analysis(flow)
-        require_runnable(flow, analysis)
-        build_run_body(
-            run_input,
-            analysis,
-            input_component=flow.input_component,
-            output_component=flow.output_component,
-            session_id=str(flow.id),
-        )
-        tweaks = validate_tweaks(
-            analysis,
-            run_input.tweaks,
-            input_component=flow.input_component,
-            input_value=run_input.input_value,
-        )
-        return replace(run_input, tweaks=tweaks)
+        with self._database.transaction() as connection:
+            return checked_input(connection, flow, run_input)
+
+    def update(self, flow: Flow, change: FlowChange) -> Flow:
+        """Runs that exist keep what they were created with; `max_parallel_runs` counts at once.
+
+        Raises InvalidInput, NotFound.
+        """
+        columns = changed_columns(change)
+        with self._database.transaction() as connection:
+            if change.queue is not None:
+                ensure_queue(connection, change.queue)
+            notify(connection, WAKE)
+            return flow_rows.change(connection, flow.id, columns)
 
     def weigh(self, flow: Flow) -> FlowBaggage:
         """What would be deleted with the flow."""
-        with self._database.transaction() as connection:
+        with self._database.long_transaction() as connection:
             return weigh(connection, FlowRow.id == flow.id)
 
     def delete(self, flow: Flow) -> None:
@@ -84,26 +80,5 @@ class FlowManager:
 
         Raises Conflict when one of its tasks is running: nothing is deleted then.
         """
-        with self._database.transaction() as connection:
+        with self._database.long_transaction() as connection:
             delete_flows(connection, FlowRow.id == flow.id)
-
-
-def require_runnable(flow: Flow, analysis: FlowAnalysis) -> None:
-    """Raises Conflict when the flow is gone, ComponentChoiceNeeded when a choice is open.
-
-    A flow without any input or output component can run.
-    """
-    if flow.gone_at is not None:
-        raise Conflict(
-            f"Flow {flow.name!r} is not on the source {flow.source_name!r} any more.",
-            hint=f"If it is back, run: automagik flows sync --source {flow.source_name}",
-        )
-    chosen = Components(input=flow.input_component, output=flow.output_component)
-    for choice in open_choices(flow.name, analysis, chosen):
-        ids = tuple(component.id for component in choice.candidates)
-        raise ComponentChoiceNeeded(
-            f"Flow {flow.name!r} has {len(ids)} {choice.role}s, and none is chosen.",
-            hint=choice.hint,
-            role=choice.role,
-            candidates=ids,
-        )

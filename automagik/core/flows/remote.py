@@ -109,10 +109,13 @@ class RemoteFlows:
         body: RunBody,
         *,
         deadline: timedelta,
+        idempotency_key: str | None = None,
         on_event: Callable[[RunEvent], None] | None = None,
         handle: RunHandle | None = None,
     ) -> RunAnswer:
         """Runs the flow and waits for its answer. Never sends a run twice.
+
+        The key goes along as a header, for what stands before the source and knows repeats by it.
 
         The run is streamed: `on_event` is called in this thread for what it says, and breaking it
         off by `handle` or `deadline` closes the connection, which stops it on LangFlow 1.2 to 1.13.
@@ -125,6 +128,7 @@ class RemoteFlows:
             params={"stream": "true"},
             body=body.to_json(),
             is_run=True,
+            idempotency_key=idempotency_key,
         )
         limits = replace(self._limits, read=None, deadline=deadline)
         begun = time.monotonic()

@@ -20,12 +20,20 @@ class RunHandle:
 
     One handle serves one run; its calls leave a duplicate of their socket here. Shutting that down
     ends a blocked connect, handshake, read or write at once.
+
+    It also keeps how far the call came: a run that was sent may have happened, whatever came back.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._reason: AbortReason | None = None
         self._duplicate: socket | None = None
+        self._connected = False
+
+    @property
+    def never_sent(self) -> bool:
+        """Whether no call has had a connection that takes a request, TLS handshake included."""
+        return not self._connected
 
     @property
     def reason(self) -> AbortReason | None:
@@ -43,6 +51,10 @@ class RunHandle:
             self._duplicate = connection.dup()
             if self._reason is not None:
                 self._shut_down()
+
+    def note_connected(self) -> None:
+        """From now on the source may have heard of the call."""
+        self._connected = True
 
     def detach(self) -> None:
         """Lets the connection go; until then it stays open for the peer."""

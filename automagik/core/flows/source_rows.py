@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from automagik.core.database.models import FlowRow, SourceRow
 from automagik.core.exceptions import Conflict, NotFound
-from automagik.core.flows.values import Source
+from automagik.core.flows.values import Breaker, Source
 
 Values = dict[str, Any]
 """Columns and what to store in them."""
@@ -22,13 +22,13 @@ def load(connection: Connection, source_id: UUID) -> Source:
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
         raise NotFound(f"There is no source {source_id}.")
-    return Source(**row)
+    return _source(row)
 
 
 def load_all(connection: Connection) -> Sequence[Source]:
     """By name."""
     query = _sources().order_by(func.lower(SourceRow.name), SourceRow.id)
-    return [Source(**row) for row in connection.execute(query).mappings()]
+    return [_source(row) for row in connection.execute(query).mappings()]
 
 
 def store_new(connection: Connection, values: Values) -> Source:
@@ -75,6 +75,18 @@ def _taken(name: str) -> Conflict:
     )
 
 
+# A probe that is on its way has moved the instant of the next one ahead.
+_BREAKER = case(
+    (SourceRow.breaker_opened_at.is_(None), Breaker.CLOSED),
+    (SourceRow.breaker_probe_id.is_not(None), Breaker.PROBING),
+    else_=Breaker.OPEN,
+)
+
+
+def _source(row: RowMapping) -> Source:
+    return Source(**{**row, "breaker": Breaker(row["breaker"])})
+
+
 def _sources() -> Any:
     flows = (
         select(func.count())
@@ -87,6 +99,11 @@ def _sources() -> Any:
         SourceRow.url,
         SourceRow.api_key_encrypted.is_not(None).label("has_api_key"),
         SourceRow.max_parallel_runs,
+        SourceRow.max_runs_per_minute,
+        _BREAKER.label("breaker"),
+        SourceRow.breaker_reason,
+        SourceRow.breaker_opened_at,
+        SourceRow.breaker_probe_at,
         SourceRow.version,
         flows.label("flows"),
         SourceRow.checked_at,

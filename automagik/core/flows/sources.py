@@ -6,7 +6,7 @@ never given out: who wants to talk to a source asks for a client.
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,14 +18,14 @@ from sqlalchemy import delete, func, select
 from automagik.core.config import Settings
 from automagik.core.database.lookup import find
 from automagik.core.database.models import FlowRow, SourceRow
-from automagik.core.database.session import Database
+from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.encryption import Keyring, SecretUnreadable
 from automagik.core.exceptions import Conflict, InvalidInput, NotFound
 from automagik.core.flows import source_rows
 from automagik.core.flows.deletion import delete_flows, weigh
 from automagik.core.flows.exceptions import RemoteError, SourceUnauthorized
 from automagik.core.flows.source_url import normalize_source_url
-from automagik.core.flows.values import FlowBaggage, Source, SourceCheck
+from automagik.core.flows.values import FlowBaggage, Source, SourceCheck, SourceOption
 
 if TYPE_CHECKING:
     from automagik.core.flows.remote import RemoteFlows
@@ -52,9 +52,14 @@ class SourceManager:
         *,
         api_key: SecretStr | None = None,
         max_parallel_runs: int = DEFAULT_MAX_PARALLEL_RUNS,
+        max_runs_per_minute: int | None = None,
     ) -> Source:
         """Raises InvalidInput, Conflict when the name is taken, and RemoteError."""
-        values = {"name": _checked_name(name), "max_parallel_runs": _checked(max_parallel_runs)}
+        values = {
+            "name": _checked_name(name),
+            "max_parallel_runs": _checked(max_parallel_runs, "parallel run"),
+            "max_runs_per_minute": _checked(max_runs_per_minute, "run a minute"),
+        }
         with self._database.transaction() as connection:
             source_rows.require_free(connection, name)
         values |= self._accepted(normalize_source_url(url), api_key)
@@ -80,6 +85,8 @@ class SourceManager:
         url: str | None = None,
         api_key: SecretStr | None = None,
         max_parallel_runs: int | None = None,
+        max_runs_per_minute: int | None = None,
+        unset: Collection[SourceOption] = (),
     ) -> Source:
         """Changes what is given; a new URL or key is tried at the server first.
 
@@ -89,11 +96,16 @@ class SourceManager:
         if name is not None and name != source.name:
             values["name"] = _checked_name(name)
         if max_parallel_runs is not None:
-            values["max_parallel_runs"] = _checked(max_parallel_runs)
+            values["max_parallel_runs"] = _checked(max_parallel_runs, "parallel run")
+        if max_runs_per_minute is not None or SourceOption.MAX_PER_MINUTE in unset:
+            values["max_runs_per_minute"] = _checked(max_runs_per_minute, "run a minute")
+            # The old rate may have used up minutes ahead.
+            values["rate_used_until"] = None
         if url is not None or api_key is not None:
             key = api_key or self._stored_access(source.id)[1]
             values |= self._accepted(normalize_source_url(url or source.url), key)
         with self._database.transaction() as connection:
+            notify(connection, WAKE)
             return source_rows.store_changed(connection, source.id, values)
 
     def test(self, source: Source) -> SourceCheck:
@@ -110,13 +122,13 @@ class SourceManager:
 
     def weigh(self, source: Source) -> FlowBaggage:
         """What would go with the source's flows."""
-        with self._database.transaction() as connection:
+        with self._database.long_transaction() as connection:
             return weigh(connection, FlowRow.source_id == source.id)
 
     def delete(self, source: Source, *, with_flows: bool = False) -> None:
         """Raises NotFound, and Conflict when it has flows, or one of them is running."""
         of_this = FlowRow.source_id == source.id
-        with self._database.transaction() as connection:
+        with self._database.long_transaction() as connection:
             # Until the end no sync can add a flow. Tasks can still be added: who fires a schedule
             # would wait for us, and we for the schedule.
             lock = select(SourceRow.id).where(SourceRow.id == source.id)
@@ -220,7 +232,7 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _checked(max_parallel_runs: int) -> int:
-    if max_parallel_runs < 1:
-        raise InvalidInput("A source needs at least 1 parallel run.")
-    return max_parallel_runs
+def _checked(limit: int | None, what: str) -> int | None:
+    if limit is not None and limit < 1:
+        raise InvalidInput(f"A source needs at least 1 {what}.")
+    return limit

@@ -98,6 +98,11 @@ class _AbortableConnection(HTTPConnection):
         super().__init__(**kwargs)
         self._handle = handle
 
+    def connect(self) -> None:
+        """With the tunnel through a proxy and the TLS handshake, before the request is sent."""
+        super().connect()
+        self._handle.note_connected()
+
     def _new_conn(self) -> socket:
         """Raises urllib3's errors, which `requests` translates."""
         try:

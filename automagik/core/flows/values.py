@@ -1,10 +1,20 @@
 """What the rooms around flows are given: values, never rows, and never an API key."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from uuid import UUID
 
 from automagik.core.exceptions import AutomagikError
+
+
+class Breaker(StrEnum):
+    """Whether a source gets runs: all, none, or one that tries whether it is back."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    PROBING = "probing"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,6 +26,14 @@ class Source:
     url: str
     has_api_key: bool
     max_parallel_runs: int
+    max_runs_per_minute: int | None
+    """None: as many as it takes."""
+    breaker: Breaker
+    breaker_reason: str | None
+    """What the last attempt that found it down was told; None when it is up."""
+    breaker_opened_at: datetime | None
+    breaker_probe_at: datetime | None
+    """From when on the next run may try it."""
     version: str | None
     """What the server said of itself when it was last checked."""
     flows: int
@@ -56,9 +74,16 @@ class Flow:
     output_component: str | None
     version_id: UUID
     version_number: int
-    max_retries: int | None
-    """None: the setting counts. So for `timeout`."""
-    timeout: timedelta | None
+    max_retries: int | None = None
+    """None: the setting counts. So for `timeout` and `queue`."""
+    timeout: timedelta | None = None
+    max_parallel_runs: int | None = None
+    """None: as many as its source takes."""
+    priority: int | None = None
+    """None: 0."""
+    queue: str | None = None
+    at_most_once: bool = False
+    """Whether a run is never sent again once its call may have reached the source."""
     gone_at: datetime | None
     """Since when a full sync has not found it on its source any more."""
     synced_at: datetime
@@ -79,6 +104,35 @@ class Flow:
             "output": self.outputs > 1 and self.output_component is None,
         }
         return tuple(role for role, needed in is_open.items() if needed)
+
+
+class SourceOption(StrEnum):
+    """What a source may leave open, by its name on the command line."""
+
+    MAX_PER_MINUTE = "max-per-minute"
+
+
+class FlowOption(StrEnum):
+    """What a flow may leave open, by its name on the command line."""
+
+    MAX_RETRIES = "max-retries"
+    TIMEOUT = "timeout"
+    MAX_PARALLEL = "max-parallel"
+    PRIORITY = "priority"
+    QUEUE = "queue"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlowChange:
+    """What to change; None stays as it is, and what `unset` names is left open again."""
+
+    max_retries: int | None = None
+    timeout: timedelta | None = None
+    max_parallel_runs: int | None = None
+    priority: int | None = None
+    queue: str | None = None
+    at_most_once: bool | None = None
+    unset: Collection[FlowOption] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

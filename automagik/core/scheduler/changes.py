@@ -1,6 +1,6 @@
 """What pausing, resuming and updating do to a schedule. Pure; the answers are columns to write."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from automagik.core.exceptions import Conflict
@@ -8,6 +8,7 @@ from automagik.core.scheduler.cadence import Cadence, load_cadence, parse_cadenc
 from automagik.core.scheduler.exceptions import InvalidCadence
 from automagik.core.scheduler.names import checked_name
 from automagik.core.scheduler.values import CadenceText, Schedule, ScheduleChange, ScheduleStatus
+from automagik.core.tasks.run_options import RunOption, checked_priority, new_columns
 
 Columns = dict[str, Any]
 
@@ -61,21 +62,48 @@ def resumed(schedule: Schedule, *, now: datetime) -> Columns:
             f"Schedule {schedule.name!r} cannot go on: its time has passed.",
             hint=f"Give it a new one: automagik schedules update {schedule.name} --at …",
         )
-    return {"status": ScheduleStatus.ACTIVE, "status_reason": None, "next_run_at": next_run_at}
+    return {
+        "status": ScheduleStatus.ACTIVE,
+        "status_reason": None,
+        "next_run_at": next_run_at,
+        "counts_from": now,
+    }
 
 
 def changed(schedule: Schedule, change: ScheduleChange, *, now: datetime) -> Columns:
     """All but the input. Raises InvalidCadence and InvalidInput."""
-    columns: Columns = {}
-    if change.name is not None:
-        columns["name"] = checked_name(change.name)
-    if change.priority is not None:
-        columns["priority"] = change.priority
-    if change.max_retries is not None:
-        columns["max_retries"] = change.max_retries
-    if change.timeout is not None:
-        columns["timeout_seconds"] = change.timeout.total_seconds()
-    return columns | _new_times(schedule, change, now=now)
+    columns: Columns = {} if change.name is None else {"name": checked_name(change.name)}
+    return columns | _new_options(change) | _new_times(schedule, change, now=now)
+
+
+def option_columns(
+    *, priority: int | None, queue: str | None, max_retries: int | None, timeout: timedelta | None
+) -> Columns:
+    """Raises InvalidInput."""
+    return {
+        "priority": checked_priority(priority),
+        "queue": queue,
+        "max_retries": max_retries,
+        "timeout_seconds": timeout and timeout.total_seconds(),
+    }
+
+
+def _new_options(change: ScheduleChange) -> Columns:
+    options = option_columns(
+        priority=change.priority,
+        queue=change.queue,
+        max_retries=change.max_retries,
+        timeout=change.timeout,
+    )
+    return new_columns(options, unset={_COLUMN_OF[option]: option for option in change.unset})
+
+
+_COLUMN_OF = {
+    RunOption.PRIORITY: "priority",
+    RunOption.QUEUE: "queue",
+    RunOption.MAX_RETRIES: "max_retries",
+    RunOption.TIMEOUT: "timeout_seconds",
+}
 
 
 def _new_times(schedule: Schedule, change: ScheduleChange, *, now: datetime) -> Columns:
@@ -86,6 +114,7 @@ def _new_times(schedule: Schedule, change: ScheduleChange, *, now: datetime) -> 
         columns = cadence_columns(change.cadence, timezone=timezone, now=now)
     if _is_same_rule(schedule, columns):
         return {}
+    columns["counts_from"] = now
     match schedule.status:
         case ScheduleStatus.COMPLETED:
             columns["status"] = ScheduleStatus.ACTIVE

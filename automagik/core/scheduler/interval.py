@@ -51,7 +51,7 @@ class Interval:
 
 def parse_interval(expr: str, *, anchor: datetime) -> Interval:
     """Raises InvalidCadence."""
-    return Interval(every=_parse_every(expr), anchor=anchor.astimezone(UTC))
+    return Interval(every=parse_every(expr), anchor=anchor.astimezone(UTC))
 
 
 def in_words(duration: timedelta, *, units: int | None = None) -> str:
@@ -64,7 +64,8 @@ def in_words(duration: timedelta, *, units: int | None = None) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _parse_every(expr: str) -> timedelta:
+def parse_every(expr: str) -> timedelta:
+    """Such as `30s`, `5m`, `1h30m`, `30d`. Raises InvalidCadence."""
     text = expr.strip().lower()
     if not _SHAPE.fullmatch(text):
         raise _refusal(expr, _why_no_interval(text))

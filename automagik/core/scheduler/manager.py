@@ -5,21 +5,23 @@ Every change locks the row and wakes the beats when it commits, so that it count
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete
 
 from automagik.core.config import Settings
 from automagik.core.database import lookup
-from automagik.core.database.models import FlowRow, ScheduleRow
+from automagik.core.database.models import ScheduleRow
 from automagik.core.database.session import WAKE, Database, notify
-from automagik.core.exceptions import NotFound
+from automagik.core.flows import flow_rows
 from automagik.core.flows.flow_input import FlowInput
+from automagik.core.flows.input_check import checked_input
 from automagik.core.flows.manager import FlowManager
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler import changes, rows
+from automagik.core.scheduler.changes import Columns
 from automagik.core.scheduler.names import checked_name, derived_name
+from automagik.core.scheduler.queues import ensure_queue
 from automagik.core.scheduler.values import CadenceText, Schedule, ScheduleChange, ScheduleStatus
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.values import Task
@@ -42,25 +44,27 @@ class SchedulerManager:
         run_input: FlowInput,
         timezone: str | None = None,
         name: str | None = None,
-        priority: int = 0,
+        priority: int | None = None,
+        queue: str | None = None,
         max_retries: int | None = None,
         timeout: timedelta | None = None,
     ) -> Schedule:
         """Active at once. Without a name it gets one; without a zone that of the settings.
 
-        Raises InvalidCadence, InvalidInput, and Conflict when the flow is gone or the name taken.
+        Raises InvalidCadence, InvalidInput, NotFound when the flow was deleted meanwhile, and
+        Conflict when it is gone or the name taken.
         """
-        columns: dict[str, Any] = {
-            "flow_id": flow.id,
-            "priority": priority,
-            "max_retries": max_retries,
-            "timeout_seconds": timeout and timeout.total_seconds(),
-        } | self._input_columns(flow, run_input)
+        columns: Columns = {"flow_id": flow.id} | changes.option_columns(
+            priority=priority, queue=queue, max_retries=max_retries, timeout=timeout
+        )
         zone = timezone or self._settings.timezone
         with self._database.transaction() as connection:
-            _hold_flow(connection, flow)
+            flow_rows.hold(connection, flow)
             now = rows.database_now(connection)
             columns |= changes.cadence_columns(cadence, timezone=zone, now=now)
+            columns |= _input_columns(connection, flow, run_input)
+            if queue is not None:
+                ensure_queue(connection, queue)
             if name is None:
                 made_up = derived_name(flow.name, type_=columns["type"], expr=columns["expr"])
                 schedule_id = rows.add_numbered(connection, columns, name=made_up)
@@ -97,14 +101,14 @@ class SchedulerManager:
 
     def pause(self, schedule_id: UUID, *, reason: str | None = None) -> Schedule:
         """No more runs until it is resumed. Raises NotFound, and Conflict unless it is active."""
-        return self._apply(schedule_id, lambda found, _: changes.paused(found, reason=reason))
+        return self._apply(schedule_id, lambda _, found, __: changes.paused(found, reason=reason))
 
     def resume(self, schedule_id: UUID) -> Schedule:
         """From now on again; what passed meanwhile is not made up for.
 
         Raises NotFound, InvalidInput, and Conflict when the flow is gone or its only time passed.
         """
-        return self._apply(schedule_id, self._resumed)
+        return self._apply(schedule_id, _resumed)
 
     def update(self, schedule_id: UUID, change: ScheduleChange) -> Schedule:
         """Its next run moves only when its rule or zone does.
@@ -113,11 +117,13 @@ class SchedulerManager:
         Raises NotFound, InvalidCadence, InvalidInput, and Conflict when the name is taken.
         """
 
-        def changed(found: Schedule, now: datetime) -> dict[str, Any]:
+        def changed(connection: Connection, found: Schedule, now: datetime) -> Columns:
             columns = changes.changed(found, change, now=now)
+            if change.queue is not None:
+                ensure_queue(connection, change.queue)
             if change.concerns_input:
-                flow = self._flows.get(str(found.flow_id))
-                columns |= self._input_columns(flow, _merged(found.run_input, change))
+                flow = flow_rows.load(connection, found.flow_id)
+                columns |= _input_columns(connection, flow, _merged(found.run_input, change))
             return columns
 
         return self._apply(schedule_id, changed)
@@ -141,41 +147,38 @@ class SchedulerManager:
             self._flows.validate_input(flow, schedule.run_input),
             actor=actor,
             priority=schedule.priority,
+            queue=schedule.queue,
             max_retries=schedule.max_retries,
             timeout=schedule.timeout,
             schedule_id=schedule.id,
         )
 
     def _apply(
-        self, schedule_id: UUID, change: Callable[[Schedule, datetime], dict[str, Any]]
+        self, schedule_id: UUID, change: Callable[[Connection, Schedule, datetime], Columns]
     ) -> Schedule:
+        """In one transaction, on the one connection that holds the schedule's lock."""
         with self._database.transaction() as connection:
             found = rows.load(connection, schedule_id, lock=True)
-            columns = change(found, rows.database_now(connection))
+            columns = change(connection, found, rows.database_now(connection))
             if not columns:
                 return found
             rows.change(connection, schedule_id, columns)
             notify(connection, WAKE)
             return rows.load(connection, schedule_id)
 
-    def _resumed(self, schedule: Schedule, now: datetime) -> dict[str, Any]:
-        self._flows.validate_input(self._flows.get(str(schedule.flow_id)), schedule.run_input)
-        return changes.resumed(schedule, now=now)
 
-    def _input_columns(self, flow: Flow, run_input: FlowInput) -> dict[str, Any]:
-        checked = self._flows.validate_input(flow, run_input)
-        return {
-            "input_value": checked.input_value,
-            "tweaks": dict(checked.tweaks),
-            "session_id": checked.session_id,
-        }
+def _resumed(connection: Connection, schedule: Schedule, now: datetime) -> Columns:
+    checked_input(connection, flow_rows.load(connection, schedule.flow_id), schedule.run_input)
+    return changes.resumed(schedule, now=now)
 
 
-def _hold_flow(connection: Connection, flow: Flow) -> None:
-    """Nobody deletes the flow until the transaction ends."""
-    query = select(FlowRow.id).where(FlowRow.id == flow.id)
-    if connection.scalar(query.with_for_update(read=True, key_share=True)) is None:
-        raise NotFound(f"There is no flow {flow.name!r} any more.")
+def _input_columns(connection: Connection, flow: Flow, run_input: FlowInput) -> Columns:
+    checked = checked_input(connection, flow, run_input)
+    return {
+        "input_value": checked.input_value,
+        "tweaks": dict(checked.tweaks),
+        "session_id": checked.session_id,
+    }
 
 
 def _merged(stored: FlowInput, change: ScheduleChange) -> FlowInput:

@@ -118,10 +118,12 @@ _PLAIN = (
     "timezone",
     "anchor_at",
     "priority",
+    "queue",
     "max_retries",
     "status_reason",
     "next_run_at",
     "last_run_at",
+    "counts_from",
     "created_at",
     "updated_at",
 )

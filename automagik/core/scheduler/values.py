@@ -1,6 +1,6 @@
 """What the rooms around schedules are given: values, never rows."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.scheduler.cadence import Cadence, ScheduleType, load_cadence
+from automagik.core.tasks.run_options import RunOption
 
 
 class ScheduleStatus(StrEnum):
@@ -45,9 +46,11 @@ class Schedule:
     anchor_at: datetime
     """From where an interval counts."""
     run_input: FlowInput
-    priority: int
+    priority: int | None
+    """None: the flow's counts, then 0."""
+    queue: str | None
+    """None: the flow's counts, then the setting. So for `max_retries` and `timeout`."""
     max_retries: int | None
-    """None: the flow's counts, then the setting. So for `timeout`."""
     timeout: timedelta | None
     status: ScheduleStatus
     status_reason: str | None
@@ -55,6 +58,8 @@ class Schedule:
     """None unless active."""
     last_run_at: datetime | None
     """The latest occurrence that became a task."""
+    counts_from: datetime
+    """Since when its rule has been in force without a break."""
     created_at: datetime
     updated_at: datetime
 
@@ -66,7 +71,10 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScheduleChange:
-    """What to change; None stays as it is. An empty session stands for none."""
+    """What to change; None stays as it is, and what `unset` names is left to the flow again.
+
+    An empty session stands for none.
+    """
 
     name: str | None = None
     cadence: CadenceText | None = None
@@ -75,8 +83,10 @@ class ScheduleChange:
     tweaks: Mapping[str, Mapping[str, Any]] | None = None
     session_id: str | None = None
     priority: int | None = None
+    queue: str | None = None
     max_retries: int | None = None
     timeout: timedelta | None = None
+    unset: Collection[RunOption] = ()
 
     @property
     def concerns_input(self) -> bool:

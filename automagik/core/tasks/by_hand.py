@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from automagik.core.database.models import TaskAttemptRow, TaskRow
+from automagik.core.database.models import ScheduleRow, TaskAttemptRow, TaskRow
 from automagik.core.database.session import CANCEL, WAKE, notify
 from automagik.core.exceptions import Conflict, NotFound
 from automagik.core.tasks.states import FINAL, AttemptOutcome, TaskState, can_become
@@ -68,12 +68,29 @@ def retry(connection: Connection, task_id: UUID, *, actor: str, reason: str | No
 
 def remove(connection: Connection, task_id: UUID) -> None:
     """With its attempts, events and log. Raises NotFound, and Conflict while it runs."""
+    _tell_from_here_on(connection, task_id)
     if _locked_state(connection, task_id) is TaskState.RUNNING:
         raise Conflict(
             f"Task {task_id} is running.",
             hint=f"Cancel it first: automagik tasks cancel {task_id}",
         )
     connection.execute(delete(TaskRow).where(TaskRow.id == task_id))
+
+
+def _tell_from_here_on(connection: Connection, task_id: UUID) -> None:
+    """Its schedule does not claim any more that each earlier occurrence has a task.
+
+    Before the task is locked: whoever fires or deletes the schedule locks it first, too.
+    """
+    connection.execute(
+        update(ScheduleRow)
+        .where(
+            ScheduleRow.id == TaskRow.schedule_id,
+            TaskRow.id == task_id,
+            ScheduleRow.counts_from < TaskRow.scheduled_for,
+        )
+        .values(counts_from=TaskRow.scheduled_for)
+    )
 
 
 _RETRYABLE = frozenset({TaskState.FAILED, TaskState.CANCELLED})

@@ -16,6 +16,7 @@ from automagik.core.database.session import CANCEL, Database, Listener
 from automagik.core.exceptions import AutomagikError
 from automagik.core.flows.run_handle import AbortReason, RunHandle
 from automagik.core.tasks.claim import Claim, Claimant
+from automagik.core.tasks.host_clock import HostClock
 from automagik.core.tasks.log import TaskLog
 from automagik.core.tasks.presence import worker_alive
 from automagik.core.tasks.states import TaskState
@@ -63,6 +64,7 @@ class Heartbeat:
         self._worker = worker
         self._lease = lease
         self._announces = announces
+        self._clock = HostClock()
         # By attempt too: a worker that froze may be given its own lost task again.
         self._runs: dict[tuple[UUID, int], HeldRun] = {}
         self._lock = Lock()
@@ -120,7 +122,7 @@ class Heartbeat:
         runs = self._held()
         with self._database.transaction() as connection:
             if self._announces:
-                worker_alive(connection, self._worker.id)
+                self._announce(connection)
             if not runs:
                 return None
             disowned = self._extend_leases(connection, runs)
@@ -132,6 +134,9 @@ class Heartbeat:
         for run in runs:
             run.handle.abort(AbortReason.SHUTDOWN)
         return None
+
+    def _announce(self, connection: Connection) -> None:
+        worker_alive(connection, self._worker.id, clock_offset=self._clock.offset(connection))
 
     def _extend_leases(
         self, connection: Connection, runs: list[HeldRun]

@@ -13,6 +13,8 @@ from automagik.core.flows.answer import clean_text
 
 Level = Literal["debug", "info", "warning", "error"]
 LONGEST_LINE = 8_000
+MOST_QUOTES = 10_000
+"""Per attempt. A flow that talks without end must fill neither the memory nor the table."""
 
 
 class TaskLog:
@@ -23,6 +25,7 @@ class TaskLog:
         self._attempt = attempt
         self._secrets: list[str] = []
         self._lines: list[dict[str, object]] = []
+        self._quotes = 0
         self._closed = False
         # Held while lines are written, so that those of a later flush get later ids.
         self._writing = Lock()
@@ -39,6 +42,15 @@ class TaskLog:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+    def quote(self, component: str, message: str, *, level: Level = "info") -> None:
+        """What the flow says by itself, of which only so much is kept."""
+        self._quotes += 1
+        if self._quotes <= MOST_QUOTES:
+            self.say(component, message, level=level)
+        elif self._quotes == MOST_QUOTES + 1:
+            left_out = f"the flow has said {MOST_QUOTES} lines; what follows is left out"
+            self.say("worker", left_out, level="warning")
 
     def say(self, component: str, message: str, *, level: Level = "info") -> None:
         line = {

@@ -2,13 +2,12 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from operator import attrgetter
-from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from automagik.core.config import Settings
 from automagik.core.database import lookup
@@ -17,14 +16,14 @@ from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.exceptions import NotFound, StillPending
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.values import Flow
-from automagik.core.tasks import by_hand, history
+from automagik.core.scheduler.queues import ensure_queue
+from automagik.core.tasks import by_hand, creation, history
 from automagik.core.tasks.exceptions import NoOutput
+from automagik.core.tasks.idempotency import add_once, checked_key
 from automagik.core.tasks.listing import TaskFilter, list_tasks
 from automagik.core.tasks.rows import load
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.values import LOG_LEVELS, Attempt, Event, LogLine, Task, TaskOutput
-
-_T = TypeVar("_T")
 
 POLL = timedelta(milliseconds=200)
 """How often those who wait for a task look at it."""
@@ -43,36 +42,46 @@ class TaskManager:
         run_input: FlowInput,
         *,
         actor: str,
-        priority: int = 0,
+        priority: int | None = None,
+        queue: str | None = None,
         max_retries: int | None = None,
         timeout: timedelta | None = None,
         schedule_id: UUID | None = None,
+        idempotency_key: str | None = None,
+        on_existing: Callable[[Task], None] | None = None,
     ) -> Task:
         """A run of the flow's present version, due at once; the input was validated before.
 
-        What is not given comes from the flow, then from the settings.
+        What is not given comes from the flow, then from the settings. With a key that a task has
+        already, that task is the answer, `on_existing` gets it, and nothing new is due.
+        Raises InvalidInput, NotFound when flow or schedule were deleted meanwhile, and Conflict
+        when the key's task is of another flow or has another input.
         """
-        default_timeout = timedelta(seconds=self._settings.run_timeout_seconds)
-        retries = _first(max_retries, flow.max_retries, default=self._settings.max_retries)
-        deadline = _first(timeout, flow.timeout, default=default_timeout)
-        statement = insert(TaskRow).values(
-            flow_id=flow.id,
-            flow_version_id=flow.version_id,
-            source_id=flow.source_id,
-            schedule_id=schedule_id,
-            input_value=run_input.input_value,
-            tweaks={component: dict(f) for component, f in run_input.tweaks.items()},
-            session_id=run_input.session_id,
-            priority=priority,
-            max_retries=retries,
-            max_attempts=retries + 1,
-            timeout_seconds=deadline.total_seconds(),
-            state_actor=actor,
-        )
+        columns = {
+            **creation.flow_columns(flow, run_input),
+            **creation.option_columns(
+                flow,
+                self._settings,
+                priority=priority,
+                queue=queue,
+                max_retries=max_retries,
+                timeout=timeout,
+            ),
+            "schedule_id": schedule_id,
+            "idempotency_key": checked_key(idempotency_key),
+            "state_actor": actor,
+        }
         with self._database.transaction() as connection:
-            task_id = connection.scalars(statement.returning(TaskRow.id)).one()
-            notify(connection, WAKE)
-            return load(connection, task_id)
+            creation.hold(connection, flow, schedule_id)
+            if queue is not None:
+                ensure_queue(connection, queue)
+            task_id, is_new = add_once(connection, columns)
+            if is_new:
+                notify(connection, WAKE)
+            task = load(connection, task_id)
+        if on_existing is not None and not is_new:
+            on_existing(task)
+        return task
 
     def resolve(self, reference: str) -> UUID:
         """The task meant by a full id, the beginning of one, or `@last`.
@@ -206,7 +215,3 @@ class _Deadline:
                 hint=f"It goes on. Watch it with: automagik tasks watch {task.id}",
             )
         time.sleep(min(left, POLL.total_seconds()))
-
-
-def _first(*choices: _T | None, default: _T) -> _T:
-    return next((choice for choice in choices if choice is not None), default)

@@ -21,6 +21,7 @@ def register_worker(
     pool: str,
     slots: int,
     queues: list[str],
+    clock_offset: float | None = None,
 ) -> Claimant:
     worker = Claimant(id=new_id(), name=name)
     connection.execute(
@@ -32,21 +33,25 @@ def register_worker(
             pool=pool,
             slots=slots,
             queues=queues,
+            clock_offset_seconds=clock_offset,
             version=__version__,
         )
     )
     return worker
 
 
-def worker_alive(connection: Connection, worker_id: UUID) -> None:
+def worker_alive(
+    connection: Connection, worker_id: UUID, *, clock_offset: float | None = None
+) -> None:
     """A sign of life; it also brings back a worker that was taken for lost."""
     connection.execute(
         text("""
         UPDATE workers SET heartbeat_at = now(), stopped_at = NULL,
+            clock_offset_seconds = coalesce(:clock_offset, clock_offset_seconds),
             status = CASE WHEN release_at IS NULL THEN 'online' ELSE 'draining' END
         WHERE id = :id
         """),
-        {"id": worker_id},
+        {"id": worker_id, "clock_offset": clock_offset},
     )
 
 
@@ -69,19 +74,33 @@ def worker_stopped(connection: Connection, worker_id: UUID) -> None:
     )
 
 
-def register_beat(connection: Connection, *, hostname: str, pid: int) -> UUID:
+def register_beat(
+    connection: Connection, *, hostname: str, pid: int, clock_offset: float | None = None
+) -> UUID:
     beat_id = new_id()
     connection.execute(
-        insert(BeatRow).values(id=beat_id, hostname=hostname, pid=pid, version=__version__)
+        insert(BeatRow).values(
+            id=beat_id,
+            hostname=hostname,
+            pid=pid,
+            clock_offset_seconds=clock_offset,
+            version=__version__,
+        )
     )
     return beat_id
 
 
-def beat_ticked(connection: Connection, beat_id: UUID) -> None:
+def beat_ticked(
+    connection: Connection, beat_id: UUID, *, clock_offset: float | None = None
+) -> None:
     connection.execute(
         update(BeatRow)
         .where(BeatRow.id == beat_id)
-        .values(last_tick_at=func.now(), stopped_at=None)
+        .values(
+            last_tick_at=func.now(),
+            clock_offset_seconds=func.coalesce(clock_offset, BeatRow.clock_offset_seconds),
+            stopped_at=None,
+        )
     )
 
 

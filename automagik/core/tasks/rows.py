@@ -54,7 +54,10 @@ def as_task(row: Row[Any]) -> Task:
 _PLAIN = (
     "scheduled_for",
     "priority",
+    "queue",
     "max_retries",
+    "at_most_once",
+    "idempotency_key",
     "state_reason",
     "state_actor",
     "run_at",

@@ -159,17 +159,22 @@ class TaskRunner:
     def _finish(self, run: HeldRun, outcome: Outcome) -> Report:
         claimed = run.claim
         if isinstance(outcome, Disowned):
-            run.log.say("worker", f"broken off: {outcome.reason}", level="warning")
-            self._persist(run.log.close)
-            return Report(claim=claimed, outcome=outcome, ending=None)
+            return self._drop(run, outcome.reason, f"broken off: {outcome.reason}")
         ending = decide(outcome, claimed, random=self._random)
         run.log.say("worker", _in_words(ending), level=_LEVELS[type(outcome)])
         if self._persist(lambda c: self._write(c, run, ending)):
             return Report(claim=claimed, outcome=outcome, ending=ending)
-        logger.warning("Task %s: lease lost, attempt %s dropped", claimed.task_id, claimed.attempt)
-        run.log.say("worker", "lease lost: what this attempt came to is dropped", level="warning")
+        words = "lease lost: what this attempt came to is dropped"
+        return self._drop(run, AbortReason.LEASE_LOST, words)
+
+    def _drop(self, run: HeldRun, reason: AbortReason, words: str) -> Report:
+        claimed = run.claim
+        if reason is AbortReason.LEASE_LOST:
+            attempt = claimed.attempt
+            logger.warning("Task %s: lease lost, attempt %s dropped", claimed.task_id, attempt)
+        run.log.say("worker", words, level="warning")
         self._persist(run.log.close)
-        return Report(claim=claimed, outcome=Disowned(reason=AbortReason.LEASE_LOST), ending=None)
+        return Report(claim=claimed, outcome=Disowned(reason=reason), ending=None)
 
     def _write(self, connection: Connection, run: HeldRun, ending: Ending) -> bool:
         if not finish(connection, run.claim, ending, actor=self._worker.name):

@@ -25,9 +25,14 @@ class Task:
     scheduled_for: datetime | None
     """The nominal instant of its schedule; None for runs started by hand."""
     priority: int
+    queue: str
     max_retries: int
     timeout: timedelta
     """The total deadline of one attempt."""
+    at_most_once: bool
+    """Whether it is never sent again once a call may have reached the source."""
+    idempotency_key: str | None
+    """Under which it was created: no second task has it."""
     state: TaskState
     state_reason: str | None
     state_actor: str

@@ -36,6 +36,8 @@ class Worker:
     started_at: datetime
     heartbeat_at: datetime
     heartbeat_age: timedelta
+    clock_offset_seconds: float | None
+    """How far its host's clock is ahead of PostgreSQL's."""
     stopped_at: datetime | None
 
 
@@ -51,6 +53,8 @@ class Beat:
     started_at: datetime
     last_tick_at: datetime
     tick_age: timedelta
+    clock_offset_seconds: float | None
+    """How far its host's clock is ahead of PostgreSQL's."""
     stopped_at: datetime | None
 
 

@@ -1,6 +1,9 @@
 """The migrations: from zero to the models, back to nothing, and what they say of a schema."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -8,7 +11,11 @@ from sqlalchemy import Connection, create_engine, text
 
 from automagik.core.config import with_driver
 from automagik.core.database import migrate
-from automagik.core.database.exceptions import DatabaseUnreachable, SchemaOutdated
+from automagik.core.database.exceptions import (
+    DatabaseBusy,
+    DatabaseUnreachable,
+    SchemaOutdated,
+)
 
 
 @pytest.fixture
@@ -96,6 +103,43 @@ def test_require_current_says_what_to_run(empty_database_url: str, connection: C
     assert new.value.hint == "Upgrade AutoMagik on this host."
 
 
+def test_a_newer_database_is_not_migrated(empty_database_url: str, connection: Connection) -> None:
+    migrate.upgrade(empty_database_url)
+    connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(SchemaOutdated, match="9999, newer than this") as newer:
+        migrate.upgrade(empty_database_url)
+    assert newer.value.hint == "Upgrade AutoMagik on this host."
+
+
+def test_a_migration_lets_others_go_first(empty_database_url: str, connection: Connection) -> None:
+    """One that waited for a long transaction would make everybody wait behind it."""
+    migrate.upgrade(empty_database_url, "0001")
+    with ThreadPoolExecutor() as executor:
+        with create_engine(with_driver(empty_database_url)).begin() as long:
+            long.execute(text("SELECT count(*) FROM tasks"))
+            migrated = executor.submit(migrate.upgrade, empty_database_url)
+            for _ in range(2):
+                assert _longest_wait(connection) < 2 * migrate.LOCK_TIMEOUT
+        migrated.result(timeout=60)
+    assert migrate.current(connection) == migrate.head()
+
+
+def test_a_migration_that_finds_no_gap_gives_up(
+    empty_database_url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate.upgrade(empty_database_url, "0001")
+    monkeypatch.setattr(migrate, "LOCK_PATIENCE", timedelta())
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", timedelta(milliseconds=100))
+    with create_engine(with_driver(empty_database_url)).begin() as long:
+        long.execute(text("SELECT count(*) FROM tasks"))
+        with pytest.raises(DatabaseBusy, match="Nothing was changed") as blocked:
+            migrate.upgrade(empty_database_url)
+
+    assert "pg_stat_activity" in str(blocked.value.hint)
+    assert migrate.current(connection) == "0001"
+
+
 def test_a_missing_database_is_created_once(
     empty_database_url: str, connection: Connection
 ) -> None:
@@ -118,3 +162,15 @@ def test_a_server_that_is_not_there_is_unreachable() -> None:
 def revisions() -> list[str]:
     files = (migrate.migrations_folder() / "versions").glob("[0-9]*.py")
     return sorted(file.name[:4] for file in files)
+
+
+def _longest_wait(connection: Connection) -> timedelta:
+    """How long somebody who reads the table waits, as soon as the migration wants it."""
+    wanted = text("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'relation'")
+    end = time.monotonic() + 30
+    while not connection.scalar(wanted):
+        assert time.monotonic() < end, "the migration never wants the table"
+    connection.execute(text("SET lock_timeout = '20s'"))
+    begun = time.monotonic()
+    connection.execute(text("SELECT count(*) FROM tasks"))
+    return timedelta(seconds=time.monotonic() - begun)

@@ -5,7 +5,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
@@ -47,6 +47,20 @@ def peer(
             listener.shutdown(socket.SHUT_RDWR)
         thread.join(10)
         assert not thread.is_alive()
+
+
+@contextmanager
+def full_backlog() -> Iterator[str]:
+    """An address whose connections are neither accepted nor refused."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003 - the name of the method says it
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def read_request(connection: socket.socket) -> bytes:

@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Timer
@@ -23,7 +23,13 @@ from automagik.core.flows.remote import RemoteFlows, RunAnswer
 from automagik.core.flows.run_body import RunBody
 from automagik.core.flows.run_handle import AbortReason, RunHandle
 from automagik.demo.server import DemoServer
-from tests.core.flows.peer import STREAM_BEGUN, certificate_for_loopback, peer, read_request
+from tests.core.flows.peer import (
+    STREAM_BEGUN,
+    certificate_for_loopback,
+    full_backlog,
+    peer,
+    read_request,
+)
 
 PATIENCE = timedelta(seconds=10)
 AT_ONCE = 0.5
@@ -100,20 +106,6 @@ def test_an_abort_ends_a_tls_handshake() -> None:
             handle.abort(AbortReason.SHUTDOWN)
             with pytest.raises(RunCancelled, match="shutdown"):
                 call.result(5)
-
-
-@contextmanager
-def full_backlog() -> Iterator[str]:
-    """An address whose connections are neither accepted nor refused."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(3):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)  # noqa: FBT003 - the name of the method says it
-            waiting.connect_ex(listener.getsockname())
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def test_an_abort_ends_the_wait_for_a_connection() -> None:

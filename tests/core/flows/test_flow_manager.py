@@ -1,7 +1,7 @@
 """FlowManager: which flow is meant, what may run, and what goes when a flow is deleted."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,13 +16,14 @@ from automagik.core.database.models import (
     TaskLogRow,
     TaskRow,
 )
-from automagik.core.database.session import Database
-from automagik.core.exceptions import Conflict, NotFound
+from automagik.core.database.session import WAKE, Database
+from automagik.core.exceptions import Conflict, InvalidInput, NotFound
 from automagik.core.flows.exceptions import ComponentChoiceNeeded, InvalidFlowInput
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.manager import FlowManager
 from automagik.core.flows.problems import ProblemCode
 from automagik.core.flows.sync import FlowSync
+from automagik.core.flows.values import Flow, FlowChange, FlowOption
 from automagik.core.tasks.states import TaskState
 from automagik.demo.server import DemoServer
 from tests.core.flows.synced import add_schedule, add_source, add_task, built_in, recorded
@@ -147,6 +148,73 @@ def test_a_flow_that_is_gone_cannot_run(flows: FlowManager) -> None:
         flows.validate_input(gone, FlowInput())
 
 
+def test_what_counts_for_its_runs_is_changed_one_by_one_and_left_open_again(
+    flows: FlowManager,
+) -> None:
+    given = FlowChange(
+        max_retries=0,
+        timeout=timedelta(seconds=90),
+        max_parallel_runs=2,
+        priority=-5,
+        queue="gpu",
+        at_most_once=True,
+    )
+    before = flows.get("Echo")
+    full = flows.update(before, given)
+    less = flows.update(full, FlowChange(priority=4, unset=[FlowOption.QUEUE]))
+    none = flows.update(less, FlowChange(at_most_once=False, unset=list(FlowOption)))
+
+    assert _options(full) == (0, timedelta(seconds=90), 2, -5, "gpu", True)
+    assert _options(less) == (0, timedelta(seconds=90), 2, 4, None, True)
+    assert _options(none) == _options(before) == (None, None, None, None, None, False)
+    assert before.updated_at < full.updated_at < less.updated_at
+    assert flows.get("Echo") == none
+
+
+def test_a_sync_leaves_what_a_person_has_set(database: Database, settings: Settings) -> None:
+    flows = FlowManager(database, settings)
+    there = [built_in("Echo")]
+    with DemoServer(flows=there) as server:
+        add_source(database, settings, server)
+        FlowSync(database, settings).sync()
+        changed = flows.update(flows.get("Echo"), FlowChange(queue="gpu", at_most_once=True))
+        there[0]["description"] = "newer"
+        FlowSync(database, settings).sync()
+
+    assert flows.get("Echo").description == "newer"
+    assert _options(flows.get("Echo")) == _options(changed)
+
+
+def test_a_changed_flow_wakes_the_beats(flows: FlowManager, database: Database) -> None:
+    echo = flows.get("Echo")
+    with database.listen(WAKE) as listener:
+        flows.update(echo, FlowChange(max_parallel_runs=9))
+
+        assert listener.wait(timedelta(seconds=30)) == [""]
+
+
+def test_changes_that_cannot_be_are_refused_and_nothing_is_changed(flows: FlowManager) -> None:
+    echo = flows.get("Echo")
+    for wrong, said in (
+        (FlowChange(priority=1001), "-1000 to 1000"),
+        (FlowChange(priority=1, queue="a b"), "queue"),
+        (FlowChange(queue="gpu", unset=[FlowOption.QUEUE]), "queue is given and unset"),
+        (FlowChange(max_parallel_runs=1, unset=[FlowOption.MAX_PARALLEL]), "max-parallel is given"),
+    ):
+        with pytest.raises(InvalidInput) as refusal:
+            flows.update(echo, wrong)
+        assert said in f"{refusal.value.message} {refusal.value.hint}"
+    assert flows.get("Echo") == echo
+
+
+def test_a_flow_that_was_deleted_meanwhile_is_not_changed(flows: FlowManager) -> None:
+    echo = flows.get("Echo")
+    flows.delete(echo)
+
+    with pytest.raises(NotFound):
+        flows.update(echo, FlowChange(priority=1))
+
+
 def test_a_flow_is_deleted_with_all_that_hangs_on_it(
     flows: FlowManager, database: Database
 ) -> None:
@@ -174,6 +242,17 @@ def test_a_flow_is_not_deleted_under_a_running_task(flows: FlowManager, database
         flows.delete(echo)
     assert caught.value.hint == f"Wait for it, or cancel it with: automagik tasks cancel {running}"
     assert count(database, TaskRow) == 2
+
+
+def _options(flow: Flow) -> tuple[object, ...]:
+    return (
+        flow.max_retries,
+        flow.timeout,
+        flow.max_parallel_runs,
+        flow.priority,
+        flow.queue,
+        flow.at_most_once,
+    )
 
 
 def _versions_with_components(database: Database) -> set[Any]:

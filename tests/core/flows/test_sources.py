@@ -22,6 +22,7 @@ from automagik.core.flows.exceptions import (
 from automagik.core.flows.manager import FlowManager
 from automagik.core.flows.sources import SourceManager
 from automagik.core.flows.sync import FlowSync
+from automagik.core.flows.values import SourceOption
 from automagik.core.tasks.states import TaskState
 from automagik.demo.faults import html_page
 from automagik.demo.server import DemoServer
@@ -123,6 +124,19 @@ def test_a_change_of_name_or_limit_asks_no_server(
 
     assert (changed.id, changed.name, changed.max_parallel_runs) == (source.id, "prod", 3)
     assert changed.updated_at > source.updated_at
+
+
+def test_a_rate_can_be_given_changed_and_left_open_again(
+    sources: SourceManager, server: DemoServer
+) -> None:
+    source = sources.add("demo", server.url, api_key=SecretStr(CANARY), max_runs_per_minute=60)
+    assert source.max_runs_per_minute == 60
+
+    assert sources.update(source, max_runs_per_minute=6).max_runs_per_minute == 6
+    unset = sources.update(source, unset=[SourceOption.MAX_PER_MINUTE])
+    assert unset.max_runs_per_minute is None
+    with pytest.raises(InvalidInput, match="at least 1 run a minute"):
+        sources.update(source, max_runs_per_minute=0)
 
 
 def test_a_new_key_is_tried_first_and_the_old_one_stays_when_it_is_refused(

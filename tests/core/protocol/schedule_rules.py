@@ -65,7 +65,6 @@ class ScheduleRules(RuleBasedStateMachine):
             "update": lambda: manager.update(schedule.id, change),
             "delete": lambda: manager.delete(schedule.id),
         }
-        self.stage.excuse(schedule.id)
         self.stage.alone(deeds.managing(wishes[wish]))
         self.stage.see_schedules()
         changed = self.model.schedules.get(schedule.id)

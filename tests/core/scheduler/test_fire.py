@@ -10,7 +10,8 @@ from sqlalchemy import text
 from automagik.core.config import Settings
 from automagik.core.database.models import ScheduleRow
 from automagik.core.database.session import Database
-from automagik.core.flows.values import Flow
+from automagik.core.flows.manager import FlowManager
+from automagik.core.flows.values import Flow, FlowChange
 from automagik.core.scheduler.fire import fire
 from tests.core.records import MINUTE, add_schedules, dying, now, put, row, rows
 from tests.core.scheduler.stored import mark_gone
@@ -20,6 +21,9 @@ SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
 
 OCCURRENCES = "SELECT scheduled_for FROM tasks ORDER BY scheduled_for"
+SKIPPED = """
+SELECT schedule_id, first_at, last_at, reason FROM skipped_occurrences ORDER BY schedule_id
+"""
 
 BROKEN: dict[str, dict[str, Any]] = {
     "Mars/Olympus": {"type": "cron", "expr": "* * * * *", "timezone": "Mars/Olympus"},
@@ -76,16 +80,16 @@ class TestFire:
         assert (moved["last_run_at"], moved["next_run_at"]) == (due, due + MINUTE)
         assert moved["status"] == "active"
 
-    def test_task_and_clock_are_one_transaction(
+    def test_task_clock_and_what_is_skipped_are_one_transaction(
         self, database: Database, settings: Settings, flow: Flow
     ) -> None:
-        [schedule_id] = add_schedules(database, flow)
+        [schedule_id] = add_schedules(database, flow, late=HOUR)
         before = row(database, ScheduleRow, schedule_id)
 
         with dying(database) as connection:
             fire(connection, settings=settings, actor="beat")
 
-        assert rows(database, OCCURRENCES) == []
+        assert rows(database, OCCURRENCES) == rows(database, SKIPPED) == []
         assert row(database, ScheduleRow, schedule_id) == before
 
     def test_nothing_is_due_before_its_time(
@@ -169,6 +173,25 @@ class TestFire:
         )
         assert limits == [(7, 8, 8.0), (1, 2, 5.0), (3, 4, settings.run_timeout_seconds)]
 
+    def test_a_task_takes_priority_and_queue_that_way_too_and_whether_it_is_called_once(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        change = FlowChange(priority=7, queue="gpu", at_most_once=True)
+        own = FlowManager(database, settings).update(add_flow(database, "own"), change)
+        add_schedules(database, own, name="a", priority=0, queue="automagik")
+        add_schedules(database, own, name="b")
+        add_schedules(database, flow, name="c")
+        elsewhere = settings.model_copy(update={"queue": "elsewhere"})
+
+        fire_once(database, elsewhere)
+
+        options = rows(
+            database,
+            "SELECT t.priority, t.queue, t.at_most_once FROM tasks t"
+            " JOIN schedules s ON s.id = schedule_id ORDER BY s.name",
+        )
+        assert options == [(0, "automagik", True), (7, "gpu", True), (0, "elsewhere", False)]
+
     def test_a_new_task_has_an_event(
         self, database: Database, settings: Settings, flow: Flow
     ) -> None:
@@ -197,6 +220,9 @@ class TestWhatCannotBeComputed:
             aside = row(database, ScheduleRow, schedule_id)
             assert (aside["status"], aside["next_run_at"]) == ("error", None)
             assert reason in aside["status_reason"]
+        skipped = rows(database, SKIPPED)
+        assert {schedule_id for schedule_id, *_ in skipped} == broken.keys()
+        assert all((first, why) == (last, "error") for _, first, last, why in skipped)
         assert fire_once(database, settings) == 0
 
     def test_a_schedule_of_a_flow_that_is_gone_is_set_aside(
@@ -238,6 +264,7 @@ class TestMisfires:
 
         assert rows(database, OCCURRENCES) == [due + n * 10 * SECOND for n in range(4)]
         assert rows(database, "SELECT DISTINCT state_reason FROM tasks") == [None]
+        assert rows(database, SKIPPED) == []
 
     def test_one_run_makes_up_for_older_ones_and_says_since_when(
         self, database: Database, settings: Settings, flow: Flow
@@ -253,6 +280,22 @@ class TestMisfires:
         assert occurrence == due + HOUR
         assert reason.startswith("makes up for")
         assert reason.endswith(due.astimezone(UTC).isoformat())
+        missed = (schedule_id, due, occurrence - 10 * MINUTE, "misfire")
+        assert rows(database, SKIPPED) == [missed]
+
+    def test_a_batch_tells_what_each_of_its_schedules_skips(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        late = [2 * HOUR + MINUTE, 3 * HOUR + MINUTE, SECOND]
+        ids = [add_schedules(database, flow, every=HOUR, late=each)[0] for each in late]
+        due = [row(database, ScheduleRow, each)["next_run_at"] for each in ids]
+
+        assert fire_once(database, settings) == 3
+
+        assert {each[0]: each[1:] for each in rows(database, SKIPPED)} == {
+            ids[0]: (due[0], due[0] + HOUR, "misfire"),
+            ids[1]: (due[1], due[1] + 2 * HOUR, "misfire"),
+        }
 
     def test_a_single_late_occurrence_makes_up_for_nothing(
         self, database: Database, settings: Settings, flow: Flow

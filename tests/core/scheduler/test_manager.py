@@ -1,12 +1,12 @@
 """SchedulerManager against a real PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import event, func, select, text, update
 
 from automagik.core.config import Settings
 from automagik.core.database.base import new_id
@@ -14,7 +14,7 @@ from automagik.core.database.models import ScheduleRow
 from automagik.core.database.session import WAKE, Database, Listener
 from automagik.core.exceptions import AutomagikError, Conflict, InvalidInput, NotFound
 from automagik.core.flows.flow_input import FlowInput
-from automagik.core.flows.values import Flow
+from automagik.core.flows.values import Flow, FlowChange
 from automagik.core.scheduler.cadence import ScheduleType
 from automagik.core.scheduler.exceptions import InvalidCadence
 from automagik.core.scheduler.manager import SchedulerManager
@@ -24,6 +24,7 @@ from automagik.core.scheduler.values import (
     ScheduleChange,
     ScheduleStatus,
 )
+from automagik.core.tasks.run_options import RunOption
 from automagik.core.tasks.states import TaskState
 from tests.core.scheduler.stored import add_flow, mark_gone
 
@@ -115,6 +116,7 @@ def test_all_that_was_given_is_kept(manager: SchedulerManager, database: Databas
         ),
         name=" nightly ",
         priority=3,
+        queue="gpu",
         max_retries=0,
         timeout=timedelta(seconds=90),
     )
@@ -123,7 +125,7 @@ def test_all_that_was_given_is_kept(manager: SchedulerManager, database: Databas
     assert schedule.run_input == FlowInput(
         input_value="größer", tweaks={"SleepComponent-slow": {"seconds": 1.5}}, session_id="mine"
     )
-    assert (schedule.priority, schedule.max_retries) == (3, 0)
+    assert (schedule.priority, schedule.queue, schedule.max_retries) == (3, "gpu", 0)
     assert schedule.timeout == timedelta(seconds=90)
 
 
@@ -173,6 +175,19 @@ def test_bad_names_and_rules_are_refused_and_nothing_is_stored(
         with pytest.raises(InvalidCadence):
             make(manager, flow, CadenceText(type=type_, expr=expr))
     assert manager.list() == []
+
+
+def test_a_priority_out_of_range_and_a_queue_that_no_name_fits_are_refused(
+    manager: SchedulerManager, flow: Flow
+) -> None:
+    schedule = make(manager, flow)
+    cases: list[dict[str, Any]] = [{"priority": 1001}, {"priority": -1001}, {"queue": "a b"}]
+    for wrong in cases:
+        with pytest.raises(InvalidInput, match=next(iter(wrong))):
+            make(manager, flow, **wrong)
+        with pytest.raises(InvalidInput, match=next(iter(wrong))):
+            manager.update(schedule.id, ScheduleChange(**wrong))
+    assert manager.list() == [schedule]
 
 
 def test_input_that_does_not_fit_the_flow_is_refused(manager: SchedulerManager, flow: Flow) -> None:
@@ -328,6 +343,60 @@ def test_what_is_not_given_stays(manager: SchedulerManager, flow: Flow) -> None:
     assert updated.updated_at > schedule.updated_at
 
 
+def test_what_is_unset_is_left_to_the_flow_again(manager: SchedulerManager, flow: Flow) -> None:
+    minute = timedelta(minutes=1)
+    schedule = make(manager, flow, priority=0, queue="gpu", max_retries=1, timeout=minute)
+    less = manager.update(schedule.id, ScheduleChange(unset=[RunOption.PRIORITY, RunOption.QUEUE]))
+    none = manager.update(schedule.id, ScheduleChange(unset=list(RunOption)))
+
+    assert (less.priority, less.queue, less.max_retries, less.timeout) == (None, None, 1, minute)
+    assert (none.priority, none.queue, none.max_retries, none.timeout) == (None,) * 4
+    assert make(manager, flow).priority is None
+    with pytest.raises(InvalidInput, match="priority is given and unset"):
+        manager.update(schedule.id, ScheduleChange(priority=1, unset=[RunOption.PRIORITY]))
+
+
+def test_its_rule_counts_from_now_when_it_is_new_changed_or_resumed_and_else_as_before(
+    manager: SchedulerManager, flow: Flow, database: Database
+) -> None:
+    schedule = make(manager, flow)
+    long_ago = schedule.counts_from - timedelta(days=1)
+
+    def counts_anew(change: Callable[[], Schedule]) -> bool:
+        put(database, schedule, counts_from=long_ago)
+        changed = change().counts_from
+        assert changed == long_ago or abs(changed - schedule.counts_from) < timedelta(hours=1)
+        return changed != long_ago
+
+    def updated(**change: Any) -> Callable[[], Schedule]:
+        return lambda: manager.update(schedule.id, ScheduleChange(**change))
+
+    assert schedule.counts_from == schedule.anchor_at
+    assert counts_anew(updated(cadence=DAILY))
+    assert counts_anew(updated(timezone="Asia/Tokyo"))
+    assert not counts_anew(updated(cadence=DAILY, timezone="Asia/Tokyo"))
+    assert not counts_anew(updated(name="new", priority=1, input_value="ho"))
+    assert not counts_anew(lambda: manager.resume(schedule.id)), "it is active"
+    assert not counts_anew(lambda: manager.pause(schedule.id))
+    assert counts_anew(lambda: manager.resume(schedule.id))
+    put(database, schedule, status="error", status_reason="odd", next_run_at=None)
+    assert counts_anew(lambda: manager.resume(schedule.id))
+
+
+def test_a_change_that_holds_a_row_needs_no_second_connection(
+    manager: SchedulerManager, flow: Flow, database: Database
+) -> None:
+    schedule = make(manager, flow)
+    open_at_once = _connections_at_once(database)
+
+    manager.update(schedule.id, ScheduleChange(input_value="ho", queue="gpu", cadence=DAILY))
+    manager.pause(schedule.id)
+    manager.resume(schedule.id)
+    make(manager, flow, queue="night")
+
+    assert max(open_at_once) == 1
+
+
 def test_an_empty_session_means_none(manager: SchedulerManager, flow: Flow) -> None:
     schedule = make(manager, flow, run_input=FlowInput(session_id="mine"))
     updated = manager.update(schedule.id, ScheduleChange(session_id=""))
@@ -383,6 +452,21 @@ def test_a_trigger_runs_now_and_the_next_run_stays(
     assert manager.get(schedule.id) == schedule
 
 
+def test_a_trigger_takes_what_the_schedule_leaves_open_from_the_flow(
+    manager: SchedulerManager, flow: Flow
+) -> None:
+    manager._flows.update(flow, FlowChange(priority=7, queue="gpu", at_most_once=True))
+    open_schedule = make(manager, flow)
+    own = make(manager, flow, priority=0, queue="night")
+
+    tasks = [manager.trigger(schedule.id, actor="cli") for schedule in (open_schedule, own)]
+
+    assert [(t.priority, t.queue, t.at_most_once) for t in tasks] == [
+        (7, "gpu", True),
+        (0, "night", True),
+    ]
+
+
 def test_deleting_a_schedule_leaves_its_tasks(manager: SchedulerManager, flow: Flow) -> None:
     schedule = make(manager, flow)
     task = manager.trigger(schedule.id, actor="cli")
@@ -433,6 +517,20 @@ def test_what_is_stored_and_no_rule_any_more_is_an_error_of_ours(
     with pytest.raises(AutomagikError, match="nonsense"):
         manager.resume(schedule.id)
     assert manager.update(schedule.id, ScheduleChange(cadence=DAILY)).expr == "0 9 * * *"
+
+
+def _connections_at_once(database: Database) -> list[int]:
+    """How many were out of the pool, each time that one was taken."""
+    out: set[object] = set()
+    counts: list[int] = []
+
+    def taken(_: object, record: object, __: object) -> None:
+        out.add(record)
+        counts.append(len(out))
+
+    event.listen(database.engine, "checkout", taken)
+    event.listen(database.engine, "checkin", lambda _, record: out.discard(record))
+    return counts
 
 
 def _until_somebody_waits(database: Database) -> None:

@@ -56,6 +56,11 @@ def test_a_run_that_makes_up_is_the_last_that_is_due(
 
     assert firing.next_run_at is None or firing.next_run_at > due + late
     assert firing.missed_since == (due if firing.occurrence > due else None)
+    if firing.missed_until is None:
+        assert firing.missed_since is None
+    else:
+        assert due <= firing.missed_until < firing.occurrence
+        assert cadence.next_after(firing.missed_until) == firing.occurrence
 
 
 @given(CADENCES, ANCHORS, st.timedeltas(timedelta(), timedelta(hours=1)))

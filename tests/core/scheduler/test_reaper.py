@@ -21,7 +21,6 @@ from tests.core.records import (
     rows,
     task,
 )
-from tests.core.tasks.rows import say
 
 AT_ONCE = timedelta()
 SECOND = timedelta(seconds=1)

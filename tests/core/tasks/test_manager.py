@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from threading import Thread
+from typing import Any
 
 import pytest
 from sqlalchemy import event, text
@@ -9,13 +10,16 @@ from sqlalchemy import event, text
 from automagik.core.config import Settings
 from automagik.core.database.base import new_id
 from automagik.core.database.session import WAKE, Database
-from automagik.core.exceptions import NotFound, StillPending
+from automagik.core.exceptions import InvalidInput, NotFound, StillPending
 from automagik.core.flows.flow_input import FlowInput
+from automagik.core.flows.manager import FlowManager
+from automagik.core.flows.values import FlowChange
 from automagik.core.tasks.exceptions import NoOutput
 from automagik.core.tasks.listing import TaskFilter
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.states import AttemptOutcome, TaskState
 from automagik.core.tasks.values import Event, LogLine, Task
+from tests.core.records import rows
 from tests.core.tasks.rows import add_flow, add_schedule, end, ended_as, say, start
 
 SOON = timedelta(seconds=5)
@@ -67,6 +71,34 @@ class TestCreate:
         assert (from_flow.max_attempts, from_flow.timeout) == (1, minute)
         assert from_settings.max_retries == settings.max_retries
         assert from_settings.timeout == timedelta(seconds=settings.run_timeout_seconds)
+
+    def test_priority_and_queue_come_from_the_call_then_the_flow_then_the_settings(
+        self, database: Database, tasks: TaskManager, settings: Settings
+    ) -> None:
+        plain = add_flow(database, "plain")
+        change = FlowChange(priority=7, queue="gpu", at_most_once=True)
+        own = FlowManager(database, settings).update(add_flow(database, "own"), change)
+
+        from_call = tasks.create(own, FlowInput(), actor="cli", priority=0, queue="night")
+        from_flow = tasks.create(own, FlowInput(), actor="cli")
+        from_settings = tasks.create(plain, FlowInput(), actor="cli")
+
+        made = [(t.priority, t.queue, t.at_most_once) for t in (from_call, from_flow)]
+        assert made == [(0, "night", True), (7, "gpu", True)]
+        assert (from_settings.priority, from_settings.queue) == (0, settings.queue)
+        assert not from_settings.at_most_once
+        assert {"gpu", "night"} <= set(rows(database, "SELECT name FROM queues"))
+
+    @pytest.mark.parametrize("wrong", [{"priority": 1001}, {"priority": -1001}, {"queue": "a b"}])
+    def test_a_priority_out_of_range_and_a_queue_that_no_name_fits_are_refused(
+        self, database: Database, tasks: TaskManager, wrong: dict[str, Any]
+    ) -> None:
+        flow = add_flow(database)
+
+        with pytest.raises(InvalidInput, match=next(iter(wrong))):
+            tasks.create(flow, FlowInput(), actor="cli", **wrong)
+
+        assert tasks.list() == []
 
     def test_beats_are_woken(self, database: Database, tasks: TaskManager) -> None:
         flow = add_flow(database)

@@ -139,3 +139,18 @@ class Away(Database):
     def transaction(self) -> Iterator[Connection]:
         raise DatabaseUnreachable
         yield
+
+
+def test_a_flow_that_talks_without_end_is_quoted_up_to_a_limit(
+    database: Database, log: TaskLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the worker says after it is kept."""
+    monkeypatch.setattr("automagik.core.tasks.log.MOST_QUOTES", 3)
+    for number in range(1000):
+        log.quote("ChatOutput", str(number))
+    log.say("worker", "failed")
+
+    close(log, database)
+
+    left_out = "the flow has said 3 lines; what follows is left out"
+    assert rows(database, LINES) == ["0", "1", "2", left_out, "failed"]

@@ -9,7 +9,7 @@ from automagik.core.database.session import Database
 from automagik.core.tasks.finish import decide, finish
 from automagik.core.tasks.outcome import Completed
 from automagik.core.tasks.values import Task
-from automagik.core.tasks.verify import RULES, verify
+from automagik.core.tasks.verify import RULES, broken_rules
 from tests.core.records import claimed
 
 BREAKS = {
@@ -17,17 +17,26 @@ BREAKS = {
         ALTER TABLE tasks DROP CONSTRAINT uq_tasks_schedule_id_scheduled_for;
         ALTER TABLE tasks DROP CONSTRAINT fk_tasks_schedule_id;
         UPDATE tasks SET schedule_id = id, scheduled_for = now();
-        INSERT INTO tasks SELECT (jsonb_populate_record(t, jsonb_build_object(
-            'id', gen_random_uuid(), 'state', 'pending', 'finished_at', NULL, 'result', NULL,
-            'attempt', 0))).* FROM tasks t
+        INSERT INTO tasks (id, flow_id, flow_version_id, source_id, schedule_id, scheduled_for,
+            max_retries, max_attempts, timeout_seconds)
+        SELECT gen_random_uuid(), flow_id, flow_version_id, source_id, schedule_id, scheduled_for,
+            max_retries, max_attempts, timeout_seconds FROM tasks
     """,
     "the last event of a task is its state": "DELETE FROM task_events WHERE to_state = 'completed'",
     "the events of a task are a path": "DELETE FROM task_events WHERE to_state = 'running'",
+    "each event is a step that a task may take": """
+        INSERT INTO task_events (task_id, attempt, from_state, to_state, actor)
+        SELECT id, 1, 'completed', 'running', 'nobody' FROM tasks
+    """,
     "a task ends once, and once more for each retry by hand": """
         INSERT INTO task_events (task_id, attempt, from_state, to_state, actor)
         SELECT id, 1, 'completed', 'completed', 'nobody' FROM tasks
     """,
     "the attempts of a task are 1, 2, 3 and so on": "UPDATE tasks SET attempt = 3",
+    "each attempt begins with an event of its own": """
+        INSERT INTO task_events (task_id, attempt, from_state, to_state, actor)
+        SELECT id, 1, 'queued', 'running', 'another' FROM tasks
+    """,
     "an attempt begins after the one before has ended": """
         INSERT INTO task_attempts (task_id, attempt, worker_id, worker_name, finished_at, outcome)
         SELECT id, 2, id, 'other', now(), 'failed' FROM tasks;
@@ -44,6 +53,16 @@ BREAKS = {
     "a completed task was completed by its last attempt": """
         UPDATE task_attempts SET outcome = 'failed'
     """,
+    "an attempt that completed is the last of a completed task": """
+        ALTER TABLE tasks DISABLE TRIGGER USER;
+        UPDATE tasks SET state = 'failed', result = NULL
+    """,
+    "a task that runs at most once has no attempt after a lost worker": """
+        UPDATE tasks SET at_most_once = true;
+        UPDATE task_attempts SET outcome = 'worker_lost';
+        INSERT INTO task_attempts (task_id, attempt, worker_id, worker_name)
+        SELECT id, 2, id, 'other' FROM tasks
+    """,
     "a task uses no more attempts than it has": "UPDATE tasks SET max_attempts = 0",
 }
 
@@ -58,13 +77,13 @@ def completed(database: Database, task: Task) -> Task:
     return task
 
 
-def broken_rules(database: Database) -> set[str]:
+def broken(database: Database) -> set[str]:
     with database.transaction() as connection:
-        return {violation.rule for violation in verify(connection)}
+        return {violation.rule for violation in broken_rules(connection)}
 
 
 def test_a_kept_history_has_no_violation(database: Database, completed: Task) -> None:
-    assert broken_rules(database) == set(), completed
+    assert broken(database) == set(), completed
 
 
 def test_every_rule_is_tried() -> None:
@@ -77,4 +96,21 @@ def test_a_broken_promise_is_found(database: Database, completed: Task, rule: st
         for statement in BREAKS[rule].split(";"):
             connection.execute(text(statement))
 
-    assert rule in broken_rules(database), completed
+    assert rule in broken(database), completed
+
+
+def test_what_runs_at_most_once_may_be_tried_again_by_hand(
+    database: Database, completed: Task
+) -> None:
+    rule = "a task that runs at most once has no attempt after a lost worker"
+    with database.transaction() as connection:
+        for statement in BREAKS[rule].split(";"):
+            connection.execute(text(statement))
+        connection.execute(
+            text(
+                "INSERT INTO task_events (task_id, attempt, from_state, to_state, actor)"
+                " SELECT id, 1, 'failed', 'pending', 'a person' FROM tasks"
+            )
+        )
+
+    assert rule not in broken(database), completed

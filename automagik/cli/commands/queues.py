@@ -1,0 +1,72 @@
+"""`automagik queues …`: what tasks wait in, and who takes from it."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from automagik.cli import context
+from automagik.cli.printer import Column
+
+if TYPE_CHECKING:
+    from automagik.core.scheduler.queues import QueueManager
+
+app = typer.Typer()
+
+Name = Annotated[str, typer.Argument(metavar="QUEUE", help="Its name.")]
+
+_COLUMNS = [
+    Column("name", "Queue"),
+    Column("due"),
+    Column("queued"),
+    Column("running"),
+    Column("slots"),
+    Column("workers"),
+    Column("paused_at", "Paused", style="yellow"),
+    Column("pause_reason", "Reason"),
+]
+
+
+@app.command("list")
+def list_queues() -> None:
+    """List the queues, with their tasks and the live workers that take from them.
+
+    A worker takes from the queues that it is started with: celery -A automagik worker -Q gpu
+
+    Example: automagik queues list
+    """
+    found = [asdict(queue) for queue in _open_queues().list()]
+    context.printer().items(found, _COLUMNS, empty="")
+
+
+@app.command()
+def pause(
+    name: Name,
+    *,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Kept with the queue.")
+    ] = None,
+) -> None:
+    """Let none of a queue's tasks start until it is resumed; those that run go on.
+
+    Example: automagik queues pause gpu --reason "new driver"
+    """
+    queue = _open_queues().pause(name, reason=reason)
+    context.printer().say(f"✓ Queue {queue.name} paused.")
+    context.printer().say(f"  Go on with: automagik queues resume {queue.name}")
+
+
+@app.command()
+def resume(name: Name) -> None:
+    """Let the tasks of a paused queue start again, at once.
+
+    Example: automagik queues resume gpu
+    """
+    queue = _open_queues().resume(name)
+    context.printer().say(f"✓ Queue {queue.name} resumed · {queue.due + queue.queued} due.")
+
+
+def _open_queues() -> "QueueManager":
+    from automagik.core.scheduler.queues import QueueManager
+
+    return QueueManager(context.database(), context.settings())

@@ -1,0 +1,167 @@
+"""Each occurrence of a schedule has a task, or a reason is recorded why it has none.
+
+What should have occurred is computed by the rule itself, for the time that a schedule answers for:
+from `counts_from` to its clock, `next_run_at`. Everything that makes an older occurrence untold on
+purpose moves `counts_from` on: a new rule or zone, a resumption, and the deletion of a task by hand
+or by retention. So there is no false alarm, and behind it nothing is claimed. Schedules that are
+paused or set aside have no clock and are not looked at. A newer tz database may move occurrences of
+the past; until those are pruned they are told as missing.
+"""
+
+import json
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, RowMapping, text
+
+from automagik.core.scheduler.cadence import Cadence, load_cadence
+from automagik.core.scheduler.exceptions import InvalidCadence
+
+MOST = 100_000
+"""So many occurrences of one schedule are looked at, the newest."""
+BATCH = 20_000
+"""So many occurrences, and one schedule's more, are compared at a time."""
+
+_SCHEDULES = text("""
+SELECT id, name, type, expr, timezone, anchor_at, counts_from,
+    coalesce(next_run_at, now()) AS clock
+FROM schedules WHERE status IN ('active', 'completed')
+""")
+
+_WITH_TASKS = text("""
+SELECT w.number, t.scheduled_for
+FROM jsonb_to_recordset(CAST(:windows AS jsonb))
+    AS w (number int, schedule_id uuid, first_at timestamptz, last_at timestamptz)
+JOIN tasks t
+    ON t.schedule_id = w.schedule_id AND t.scheduled_for BETWEEN w.first_at AND w.last_at
+""")
+
+_SKIPPED = text("""
+SELECT schedule_id, first_at, last_at FROM skipped_occurrences WHERE schedule_id = ANY(:schedules)
+""")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gap:
+    """Occurrences of a schedule that nobody can account for."""
+
+    schedule_id: UUID
+    schedule: str
+    occurrences: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(kw_only=True, slots=True)
+class Coverage:
+    """What was compared, and what was missing."""
+
+    gaps: list[Gap]
+    occurrences: int = 0
+    cut: int = 0
+    """Of how many schedules only the newest occurrences were looked at."""
+    unreadable: int = 0
+    """How many schedules have a rule that cannot be computed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Expected:
+    """The occurrences of one schedule, oldest first, at least one."""
+
+    schedule_id: UUID
+    schedule: str
+    instants: list[datetime]
+
+    def window(self, number: int) -> Mapping[str, Any]:
+        """By its number in the batch its tasks are known again, at less cost than by an id."""
+        return {
+            "number": number,
+            "schedule_id": str(self.schedule_id),
+            "first_at": self.instants[0].isoformat(),
+            "last_at": self.instants[-1].isoformat(),
+        }
+
+
+def find_gaps(connection: Connection, *, most: int = MOST) -> Coverage:
+    """Reads all of the schedules and their tasks; a snapshot keeps it coherent."""
+    coverage = Coverage(gaps=[])
+    for batch in _batches(connection, coverage, most=most):
+        coverage.gaps += _compare(connection, batch)
+    return coverage
+
+
+def _batches(
+    connection: Connection, coverage: Coverage, *, most: int
+) -> Iterator[Sequence[_Expected]]:
+    batch: list[_Expected] = []
+    size = 0
+    for row in connection.execute(_SCHEDULES).mappings():
+        expected = _expected(row, coverage, most=most)
+        if expected is None:
+            continue
+        batch.append(expected)
+        size += len(expected.instants)
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _expected(row: RowMapping, coverage: Coverage, *, most: int) -> _Expected | None:
+    try:
+        cadence = load_cadence(
+            row["type"], row["expr"], timezone=row["timezone"], anchor=row["anchor_at"]
+        )
+    except InvalidCadence:
+        # A beat sets it aside as soon as it is due.
+        coverage.unreadable += 1
+        return None
+    backwards = _occurrences(cadence, after=row["counts_from"], until=row["clock"])
+    instants = list(islice(backwards, most))
+    coverage.occurrences += len(instants)
+    coverage.cut += next(backwards, None) is not None
+    if not instants:
+        return None
+    return _Expected(schedule_id=row["id"], schedule=row["name"], instants=instants[::-1])
+
+
+def _occurrences(cadence: Cadence, *, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Those between the two, newest first."""
+    while (found := cadence.latest_until(until - datetime.resolution, after=after)) is not None:
+        yield found
+        until = found
+
+
+def _compare(connection: Connection, batch: Sequence[_Expected]) -> Iterator[Gap]:
+    windows = json.dumps([each.window(number) for number, each in enumerate(batch)])
+    with_tasks = {tuple(row) for row in connection.execute(_WITH_TASKS, {"windows": windows})}
+    skipped = _skipped(connection, batch)
+    for number, each in enumerate(batch):
+        missing = [at for at in each.instants if (number, at) not in with_tasks]
+        for first_at, last_at in skipped[each.schedule_id] if missing else ():
+            del missing[bisect_left(missing, first_at) : bisect_right(missing, last_at)]
+        if missing:
+            yield Gap(
+                schedule_id=each.schedule_id,
+                schedule=each.schedule,
+                occurrences=len(missing),
+                first_at=missing[0],
+                last_at=missing[-1],
+            )
+
+
+def _skipped(
+    connection: Connection, batch: Sequence[_Expected]
+) -> Mapping[UUID, list[tuple[datetime, datetime]]]:
+    ranges: defaultdict[UUID, list[tuple[datetime, datetime]]] = defaultdict(list)
+    ids = [each.schedule_id for each in batch]
+    for schedule_id, first_at, last_at in connection.execute(_SKIPPED, {"schedules": ids}):
+        ranges[schedule_id].append((first_at, last_at))
+    return ranges
