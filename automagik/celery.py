@@ -2,13 +2,18 @@
 
 import sys
 
-from celery import Celery
+from celery import Celery, concurrency
 from celery.bin.worker import worker
 
 from automagik.core.exceptions import AutomagikError
 
 app = Celery("automagik", events="workers.events:Events")
 app.config_from_object("celeryconfig")
+
+# Celery's own, but stopped at once they lose no run.
+for pool in ("threads", "prefork"):
+    concurrency.ALIASES[pool] = f"workers.{pool}:TaskPool"
+concurrency.ALIASES["processes"] = concurrency.ALIASES["prefork"]
 
 # The work is waiting for HTTP, so threads are the default. Not by the setting `worker_pool`: Celery
 # cannot tell `-P prefork` from its own default, and would let the setting win over it.

@@ -6,12 +6,15 @@ row and each child keeps the leases of its own runs.
 
 import logging
 import os
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
 from random import Random
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
@@ -34,8 +37,33 @@ _registered: dict[str, Claimant] = {}
 """This worker under its node name. Children of the prefork pool inherit it."""
 
 
+_is_draining = Event()
+
+
 def task_runner() -> TaskRunner:
     return _task_runner(os.getpid())
+
+
+@contextmanager
+def under_way() -> Iterator[None]:
+    """A run is: a child of the prefork pool leaves its end to the main process.
+
+    Supervisors that send SIGTERM to all processes of a worker mean that it should finish.
+    """
+    if os.getpid() == _main_pid():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def give_runs_back() -> None:
+    """At once, unless they have a grace."""
+    if not _is_draining.is_set():
+        _mark_draining(timedelta())
 
 
 @lru_cache(maxsize=1)
@@ -111,6 +139,7 @@ def _announce(**_: Any) -> None:
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _drain(how: str, **_: Any) -> None:
     """Runs have the grace to finish; then the heartbeats of all processes give them back."""
+    _is_draining.set()
     grace = timedelta(seconds=get_settings().drain_seconds if how == "Warm" else 0)
     # Not in the signal handler itself, which may have interrupted anything.
     Thread(target=_mark_draining, args=(grace,), daemon=True).start()

@@ -4,7 +4,20 @@ from typing import Any
 
 from automagik.core.exceptions import ConfigurationError
 
-_SUPPORTED = ("thread", "threads", "prefork", "processes", "solo")
+_SUPPORTED = ("threads", "prefork", "processes", "solo")
+
+
+class GivesRunsBack:
+    """For a pool: without a grace (Celery's cold shutdown) its runs end when it stops.
+
+    With one they may finish: then this comes second, and changes nothing.
+    """
+
+    def on_stop(self) -> None:
+        from workers.lifecycle import give_runs_back
+
+        give_runs_back()
+        super().on_stop()  # type: ignore[misc]
 
 
 def admitted(pool: Any) -> str:

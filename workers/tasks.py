@@ -10,7 +10,7 @@ from automagik.celery import app
 from automagik.core.tasks.outcome import Disowned, Failed
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.task_runner import Report
-from workers.lifecycle import task_runner
+from workers.lifecycle import task_runner, under_way
 from workers.ready_queue import TASK_NAME
 
 
@@ -21,7 +21,8 @@ class RunFailed(Exception):
 @app.task(bind=True, name=TASK_NAME, throws=(RunFailed,))  # type: ignore[untyped-decorator]
 def run(self: Any, task_id: str) -> str:
     """Runs one delivery; results and errors are in PostgreSQL, Celery only hears how it ended."""
-    report = task_runner().run(UUID(task_id))
+    with under_way():
+        report = task_runner().run(UUID(task_id))
     if report is None:
         raise Ignore
     return _tell_celery(self, report)

@@ -44,6 +44,18 @@ class Channel(kombu_redis.Channel):
         super()._get_client()  # type: ignore[no-untyped-call]  # checks the version
         return GuardedClient
 
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
+        """Raises redis.ConnectionError when the transport is closed.
+
+        A worker that lost Redis in the middle of a read closes its channel twice; the second time
+        kombu would give back unacknowledged messages by a transport that is gone. This error it
+        expects, and connects anew. By itself it meets an AttributeError, which ends the worker.
+        """
+        if self.connection.client is None:
+            raise redis.ConnectionError("The connection to Redis is closed.")
+        parameters: dict[str, Any] = super()._connparams(asynchronous)  # type: ignore[no-untyped-call]
+        return parameters
+
 
 class Transport(kombu_redis.Transport):
     Channel = Channel

@@ -1,7 +1,7 @@
-"""Beats that kill themselves at the steps that matter, one after the other.
+"""Beats that die at the steps that matter, or at any other instant, one after the other.
 
-`python -m tests.system.faulty_beat SEED KILLS`: the imports are paid once, each beat is a fork and
-says at which step it dies.
+`python -m tests.system.faulty_beat SEED KILLS`: the imports are paid once, each beat is a fork, and
+it is said at which step it dies.
 """
 
 import os
@@ -24,6 +24,9 @@ from workers.ready_queue import CeleryReadyQueues
 T = TypeVar("T")
 
 CHANCE = 0.35
+SHARE_OF_STEPS = 0.7
+ANY_INSTANT = "at any instant"
+LONGEST_LIFE_SECONDS = 0.6
 STEPS = (
     "before the commit of fire",
     "after the commit of fire",
@@ -35,13 +38,20 @@ STEPS = (
 
 
 class Fate:
-    """Decides by a seed at how many steps a beat gets by."""
+    """Decides by a seed at how many steps a beat gets by, or how long it lives."""
 
     def __init__(self, seed: str) -> None:
         self._random = random.Random(seed)
+        self._has_a_step = self._random.random() < SHARE_OF_STEPS
+
+    def begin(self) -> None:
+        """The alarm ends a process that has no handler for it like SIGKILL, wherever it is."""
+        if not self._has_a_step:
+            seconds = self._random.uniform(0.01, LONGEST_LIFE_SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def pass_step(self, step: str) -> None:
-        if self._random.random() < CHANCE:
+        if self._has_a_step and self._random.random() < CHANCE:
             os.write(sys.stdout.fileno(), f"dies {step}\n".encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -96,6 +106,8 @@ def main(seed: str, kills: int) -> None:
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status):
             sys.exit(f"a beat ended by itself: {os.waitstatus_to_exitcode(status)}")
+        if os.WTERMSIG(status) == signal.SIGALRM:
+            os.write(sys.stdout.fileno(), f"dies {ANY_INSTANT}\n".encode())
 
 
 def _beat(app: Celery, settings: Settings, fate: Fate) -> None:
@@ -109,6 +121,7 @@ def _beat(app: Celery, settings: Settings, fate: Fate) -> None:
         pid=os.getpid(),
     )
     queues.fate = ticker.fate = fate
+    fate.begin()
     while True:
         ticker.tick()
 

@@ -12,7 +12,7 @@ import pytest
 from tests.system.chaos.harness import Scenario, run
 from tests.system.chaos.plan import Kind
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 SEED = int(os.environ.get("AUTOMAGIK_CHAOS_SEED", "7"))
 
@@ -21,7 +21,7 @@ def test_nothing_is_lost_and_nothing_doubled_whatever_breaks(
     embedded_home: Path, *, full_size: bool
 ) -> None:
     """About twenty faults in forty seconds, of every kind, while schedules and people go on."""
-    scenario = Scenario(seed=SEED, seconds=600 if full_size else 42)
+    scenario = Scenario(seed=SEED, seconds=480 if full_size else 42)
     report = run(scenario, embedded_home, say=_say)
     _say(str(report))
     assert list(report.violations) == []

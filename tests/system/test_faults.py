@@ -6,9 +6,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-import redis
 
-from automagik.core.config import Settings
 from automagik.core.embedded.processes import ChildProcess
 from automagik.core.tasks.values import Task
 from automagik.demo.journal import RunRecord
@@ -113,20 +111,6 @@ def test_a_frozen_worker_that_comes_back_changes_nothing(
     assert fleet.value("SELECT attempt FROM tasks") == 2
     ends = "SELECT count(*) FROM task_events WHERE to_state IN ('completed', 'failed', 'cancelled')"
     assert fleet.value(ends) == 1
-    assert violations(fleet.database) == []
-
-
-def test_a_flushed_redis_loses_no_run(fleet: Fleet, desk: Desk, settings: Settings) -> None:
-    """A thousand deliveries are in Redis when it is emptied, before any worker is there."""
-    for number in range(1000):
-        desk.run("Echo", str(number))
-    fleet.beat(AUTOMAGIK_READY_QUEUE_TARGET="1000")
-    queued = "SELECT count(*) = 1000 FROM tasks WHERE state = 'queued'"
-    fleet.wait_for(queued)
-    with redis.Redis.from_url(settings.require_redis_url()) as client:
-        client.flushall()
-    fleet.worker("-c", "10")
-    fleet.wait_for("SELECT count(*) = 1000 FROM tasks WHERE state = 'completed'", seconds=60)
     assert violations(fleet.database) == []
 
 

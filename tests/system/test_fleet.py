@@ -1,10 +1,12 @@
-"""Two beats and three workers together: every due instant once, every task to one end."""
+"""Three beats and three workers: every due instant once, every task to one end, work is shared."""
 
 from datetime import timedelta
 
+import psutil
 import pytest
 from sqlalchemy import text
 
+from automagik.core.embedded.processes import ChildProcess
 from tests.system.conftest import Desk
 from tests.system.fleet import Fleet
 from tests.system.history import violations
@@ -30,8 +32,8 @@ def test_five_hundred_schedules_keep_time(fleet: Fleet, desk: Desk, *, full_size
     """0 missing, 0 doubled, compared with what each schedule's own rule says."""
     duration = timedelta(seconds=60 if full_size else 20)
     flow = desk.flow("Echo")
-    for _ in range(2):
-        fleet.beat()
+    _note_who_writes_events(fleet)
+    beats = [fleet.beat() for _ in range(3)]
     for _ in range(3):
         fleet.worker()
     with fleet.database.transaction() as connection:
@@ -50,4 +52,24 @@ def test_five_hundred_schedules_keep_time(fleet: Fleet, desk: Desk, *, full_size
     assert set(fired(fleet, end=end)) == expected(fleet, begun=begun, end=end)
     shares = fleet.rows("SELECT worker_id FROM tasks WHERE worker_id IS NOT NULL GROUP BY 1")
     assert len(shares) == 3, "every worker had a part"
+    for beat in beats:
+        assert _transitions_of(fleet, beat) >= {("None", "pending"), ("pending", "queued")}
     assert violations(fleet.database) == []
+
+
+def _note_who_writes_events(fleet: Fleet) -> None:
+    """Beats of one host have one name: what tells them apart is their session."""
+    with fleet.database.transaction() as connection:
+        column = "session_pid int NOT NULL DEFAULT pg_backend_pid()"
+        connection.execute(text(f"ALTER TABLE task_events ADD COLUMN {column}"))
+
+
+def _transitions_of(fleet: Fleet, beat: ChildProcess) -> set[tuple[str, str]]:
+    """What the sessions that this beat has now have done to tasks: fired and dispatched them."""
+    ports = [own.laddr.port for own in psutil.Process(beat.pid).net_connections("tcp")]
+    rows = fleet.rows(
+        "SELECT DISTINCT from_state, to_state FROM task_events e"
+        " JOIN pg_stat_activity s ON s.pid = e.session_pid WHERE client_port = ANY(:ports)",
+        ports=ports,
+    )
+    return {(str(row.from_state), row.to_state) for row in rows}

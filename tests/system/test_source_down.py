@@ -40,7 +40,7 @@ def test_tasks_of_a_source_that_is_down_wait_and_all_complete_when_it_is_back(
     fleet.worker("-c", str(SLOTS))
 
     down = "SELECT breaker_opened_at IS NOT NULL AND breaker_failures >= :some FROM sources"
-    fleet.wait_for(down, some=FAILURES + 2, seconds=30)
+    fleet.wait_for(down, some=FAILURES + 2, seconds=60)
     source = sources.get("demo")
     assert source.breaker in (Breaker.OPEN, Breaker.PROBING)
     assert "refused" in (source.breaker_reason or "")
@@ -49,7 +49,7 @@ def test_tasks_of_a_source_that_is_down_wait_and_all_complete_when_it_is_back(
     assert fleet.value("SELECT count(*) FROM task_attempts") <= FAILURES + SLOTS + 4
     with DemoServer(api_key=KEY, port=free_port):
         all_completed = "SELECT count(*) = :all FROM tasks WHERE state = 'completed'"
-        fleet.wait_for(all_completed, all=RUNS, seconds=60)
+        fleet.wait_for(all_completed, all=RUNS, seconds=90)
 
     assert sources.get("demo").breaker is Breaker.CLOSED
     assert violations(fleet.database) == []

@@ -49,10 +49,11 @@ def full_disk(place: Place) -> Iterator[None]:
     assert place.disk is not None
     _begin_a_segment(place)
     filler = place.disk / "filler"
-    with filler.open("wb") as file, suppress(OSError):
-        while True:
-            file.write(bytes(65536))
-            file.flush()
+    with filler.open("wb", buffering=0) as file:
+        for size in (1024 * 1024, 4096):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
     yield
     filler.unlink()
 

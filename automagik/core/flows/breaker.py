@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 
 logger = logging.getLogger(__name__)
 
-LONGEST_PAUSE = timedelta(minutes=5)
+LONGEST_PAUSE = timedelta(minutes=1)
 
 # Runs that were under way when it opened say nothing new: only the probe's failure counts.
 _FOUND_DOWN = text("""

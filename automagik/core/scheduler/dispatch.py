@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import Delivery, ReadyQueues
 from automagik.core.scheduler.places import Places, lock_places
 
@@ -52,6 +53,7 @@ LEFT JOIN limited l ON l.id = r.flow_id
 LEFT JOIN schedules c ON c.id = r.schedule_id
 WHERE r.of_source <= r.free AND r.of_queue <= r.room AND (l.id IS NULL OR r.of_flow <= l.free)
 ORDER BY r.turn_at
+LIMIT :batch
 """)
 
 # Somebody may be cancelling one of them right now, and keeps it.
@@ -68,7 +70,7 @@ RETURNING id
 def dispatch(
     connection: Connection, queues: ReadyQueues, *, least: int, silence: timedelta, actor: str
 ) -> int:
-    """Fills the ready-queues up to their targets; returns how many deliveries went out.
+    """Fills the ready-queues up to their targets; returns how many went out, BATCH at most.
 
     A target is two deliveries per slot of the live workers of a queue, and not less than `least`.
     Rows are locked, marked, sent, committed in this order: a crash between sends a delivery twice,
@@ -108,6 +110,7 @@ def _choose(
         "free": [place.free for place in places],
         "queues": list(rooms),
         "rooms": list(rooms.values()),
+        "batch": BATCH,
     }
     return connection.execute(_DISPATCHABLE, arguments).all()
 

@@ -13,12 +13,11 @@ from sqlalchemy import Connection, RowMapping, text
 from automagik.core.config import Settings
 from automagik.core.database.base import new_id
 from automagik.core.exceptions import AutomagikError
+from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.cadence import Cadence, load_cadence
 from automagik.core.scheduler.exceptions import FlowGone
 
 logger = logging.getLogger(__name__)
-
-BATCH = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

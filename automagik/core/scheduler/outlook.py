@@ -50,9 +50,8 @@ class Outlook:
 
     def wait(self, *, longest: timedelta, backlog: timedelta) -> timedelta:
         """How long there is nothing to do; `backlog` while due tasks wait for a free place."""
-        ahead = [until for until in (self.until_schedule, self.until_task) if until is not None]
-        if self.has_due_task:
-            return min(backlog, longest)
+        until_task = backlog if self.has_due_task else self.until_task
+        ahead = [until for until in (self.until_schedule, until_task) if until is not None]
         return max(_NOTHING, min([longest, *ahead]))
 
 

@@ -4,9 +4,8 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
+from automagik.core.scheduler.batch import BATCH
 from automagik.core.tasks.outcome import WORKER_LOST
-
-BATCH = 500
 
 # A PostgreSQL that was away kept every worker from extending its leases: after a start they all
 # have one more lease to report.

@@ -1,9 +1,11 @@
 """Deliveries that Redis has lost go out again."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import Delivery, ReadyQueues
 
 _OVERDUE = text("""
@@ -25,17 +27,37 @@ RETURNING t.id AS task_id, t.queue, f.name AS flow,
 """)
 
 
-def reconcile(connection: Connection, queues: ReadyQueues, *, overdue: timedelta) -> int:
-    """Sends again what is marked queued but is not in Redis; returns how many.
+class Reconciler:
+    """Sends again what is marked queued but is not in Redis.
 
     Redis may have been flushed, restarted or failed over, or a worker died after taking a delivery
     and before claiming its task. A delivery that still waits in Redis is left alone, however long.
     """
-    waiting = {row.id: row.queue for row in connection.execute(_OVERDUE, {"overdue": overdue})}
-    lost = waiting.keys() - queues.task_ids(set(waiting.values())) if waiting else set()
-    if not lost:
-        return 0
-    rows = connection.execute(_MARK_SENT_AGAIN, {"ids": [*lost], "overdue": overdue}).mappings()
-    deliveries = [Delivery(**row) for row in rows]
-    queues.publish(deliveries)
-    return len(deliveries)
+
+    def __init__(self, queues: ReadyQueues, *, overdue: timedelta) -> None:
+        self._queues = queues
+        self._overdue = overdue
+        self._missing: set[UUID] = set()
+
+    def reconcile(self, connection: Connection) -> int:
+        """How many went out, BATCH at most: what was missing in the look before, too.
+
+        In one moment a delivery may be on the way from Redis to its claim.
+        """
+        missing = self._look(connection)
+        lost = sorted(missing & self._missing)[:BATCH]
+        self._missing = missing
+        if not lost:
+            return 0
+        arguments = {"ids": lost, "overdue": self._overdue}
+        rows = connection.execute(_MARK_SENT_AGAIN, arguments).mappings()
+        deliveries = [Delivery(**row) for row in rows]
+        self._queues.publish(deliveries)
+        return len(deliveries)
+
+    def _look(self, connection: Connection) -> set[UUID]:
+        rows = connection.execute(_OVERDUE, {"overdue": self._overdue})
+        waiting = {row.id: row.queue for row in rows}
+        if not waiting:
+            return set()
+        return waiting.keys() - self._queues.task_ids(set(waiting.values()))

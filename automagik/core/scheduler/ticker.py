@@ -11,14 +11,15 @@ from sqlalchemy import Connection
 
 from automagik.core.config import Settings
 from automagik.core.database.session import WAKE, Database, Listener
-from automagik.core.exceptions import AutomagikError
+from automagik.core.exceptions import AutomagikError, RedisUnreachable
+from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import ReadyQueues
 from automagik.core.scheduler.dispatch import dispatch
-from automagik.core.scheduler.fire import BATCH, fire
+from automagik.core.scheduler.fire import fire
 from automagik.core.scheduler.outlook import Outlook, look
 from automagik.core.scheduler.queues import ensure_queue
 from automagik.core.scheduler.reaper import mark_lost_workers, reap
-from automagik.core.scheduler.reconcile import reconcile
+from automagik.core.scheduler.reconcile import Reconciler
 from automagik.core.scheduler.retention import Retention
 from automagik.core.tasks.heartbeat import BEATS_PER_LEASE
 from automagik.core.tasks.host_clock import HostClock
@@ -60,12 +61,19 @@ class Ticker:
         self._listener: Listener | None = None
         self._chores_due = 0.0
         self._reconcile_due = 0.0
+        self._overdue = timedelta(seconds=settings.reconcile_seconds)
+        self._reconciler = Reconciler(queues, overdue=self._overdue)
+        self._trouble: str | None = None
         self._progress_at = time.monotonic()
 
     def tick(self) -> None:
         """Does what is due and waits for the next instant, a notification, or a few seconds."""
         try:
             self._wait(self._work())
+            self._tell_trouble(None)
+        except RedisUnreachable as error:
+            self._tell_trouble(error.message)
+            self._wait_without_redis()
         except AutomagikError as error:
             self._recover(error.message)
         except Exception:
@@ -90,13 +98,12 @@ class Ticker:
             self._listener = self._database.listen(WAKE)
         outlook = self._look()
         if outlook.has_due_schedule:
-            while self._in_transaction(self._fire) == BATCH:
-                pass
+            self._in_transactions(self._fire)
         if outlook.has_ended_lease:
             self._reap()
         self._do_chores(outlook)
         if outlook.has_due_schedule or outlook.has_due_task or outlook.has_ended_lease:
-            if self._in_transaction(self._dispatch):
+            if self._in_transactions(self._dispatch):
                 self._progress_at = time.monotonic()
             outlook = self._look()
         if not outlook.has_due_task:
@@ -126,18 +133,17 @@ class Ticker:
         )
 
     def _reap(self) -> None:
-        reaped = self._in_transaction(lambda c: reap(c, lease=self._lease, actor=self._actor))
+        reaped = self._in_transactions(lambda c: reap(c, lease=self._lease, actor=self._actor))
         if reaped:
             logger.warning("%d runs of lost workers taken back", reaped)
 
     def _reconcile(self, outlook: Outlook) -> None:
-        overdue = timedelta(seconds=self._settings.reconcile_seconds)
-        if outlook.oldest_delivery is None or outlook.oldest_delivery < overdue:
+        if outlook.oldest_delivery is None or outlook.oldest_delivery < self._overdue:
             return
         if time.monotonic() < self._reconcile_due:
             return
         self._reconcile_due = time.monotonic() + RECONCILE_EVERY.total_seconds()
-        sent = self._in_transaction(lambda c: reconcile(c, self._queues, overdue=overdue))
+        sent = self._in_transactions(self._reconciler.reconcile)
         if sent:
             logger.warning("%d deliveries were lost and went out again", sent)
 
@@ -165,15 +171,41 @@ class Ticker:
         if self._listener is not None:
             self._listener.wait(duration)
 
+    def _wait_without_redis(self) -> None:
+        """Schedules keep their time meanwhile."""
+        try:
+            self._wait(self._look().wait(longest=ERROR_WAIT, backlog=ERROR_WAIT))
+        except AutomagikError as error:
+            self._recover(error.message)
+
     def _recover(self, reason: str) -> None:
-        logger.warning("Trying again in %s s: %s", ERROR_WAIT.total_seconds(), reason)
+        self._tell_trouble(reason)
         self._stop_listening()
         time.sleep(ERROR_WAIT.total_seconds())
+
+    def _tell_trouble(self, reason: str | None) -> None:
+        """Once for each reason, however often it is tried again."""
+        if reason == self._trouble:
+            return
+        self._trouble = reason
+        if reason is None:
+            logger.info("All is well again")
+        else:
+            logger.warning("Trying again until it passes: %s", reason)
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+
+    def _in_transactions(self, work: Callable[[Connection], int]) -> int:
+        """Batch by batch; how much was done in all."""
+        total = 0
+        while True:
+            done = self._in_transaction(work)
+            total += done
+            if done < BATCH:
+                return total
 
     def _in_transaction(self, work: Callable[[Connection], T]) -> T:
         with self._database.transaction() as connection:

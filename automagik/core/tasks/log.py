@@ -15,6 +15,7 @@ Level = Literal["debug", "info", "warning", "error"]
 LONGEST_LINE = 8_000
 MOST_QUOTES = 10_000
 """Per attempt. A flow that talks without end must fill neither the memory nor the table."""
+LINES_AT_ONCE = 500
 
 
 class TaskLog:
@@ -64,18 +65,25 @@ class TaskLog:
         self._lines.append(line)
 
     def flush(self, database: Database) -> None:
-        """Writes what was said since the last time; keeps it when DatabaseUnreachable is raised."""
-        if not self._lines:
+        """Writes some of what was said; keeps it when DatabaseUnreachable is raised.
+
+        The heartbeat calls it between two signs of life: it neither takes long nor waits.
+        """
+        if not self._lines or not self._writing.acquire(blocking=False):
             return
-        with self._writing:
-            if self._closed:
-                return
-            lines = list(self._lines)
-            with database.transaction() as connection:
-                # Whoever deletes the flow holds the task; the heartbeat must go on meanwhile.
-                connection.execute(text("SET LOCAL lock_timeout = '1s'"))
-                self._write(connection, lines)
-            del self._lines[: len(lines)]
+        try:
+            if not self._closed:
+                self._write_some(database)
+        finally:
+            self._writing.release()
+
+    def _write_some(self, database: Database) -> None:
+        lines = self._lines[:LINES_AT_ONCE]
+        with database.transaction() as connection:
+            # Whoever deletes the flow holds the task; the heartbeat must go on meanwhile.
+            connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+            self._write(connection, lines)
+        del self._lines[: len(lines)]
 
     def close(self, connection: Connection) -> None:
         """Writes the rest in the caller's transaction, which may be tried again."""

@@ -15,7 +15,7 @@ from automagik.core.flows.run_handle import AbortReason, RunHandle
 from automagik.core.scheduler.dispatch import dispatch
 from automagik.core.scheduler.fire import fire
 from automagik.core.scheduler.reaper import reap
-from automagik.core.scheduler.reconcile import reconcile
+from automagik.core.scheduler.reconcile import Reconciler
 from automagik.core.tasks import by_hand
 from automagik.core.tasks.claim import Claimant, claim
 from automagik.core.tasks.finish import Ending, decide, finish, was_finished
@@ -93,7 +93,13 @@ def reaping(beat: str) -> Deed:
 
 def reconciling(queue: ForgetfulQueue) -> Deed:
     overdue = timedelta(seconds=OVERDUE)
-    return lambda connection: Answer(number=reconcile(connection, queue, overdue=overdue))
+
+    def deed(connection: Connection) -> Answer:
+        reconciler = Reconciler(queue, overdue=overdue)
+        assert reconciler.reconcile(connection) == 0, "one look is not enough"
+        return Answer(number=reconciler.reconcile(connection))
+
+    return deed
 
 
 def claiming(process: WorkerProcess, task_id: UUID) -> Deed:

@@ -16,7 +16,7 @@ from automagik.core.exceptions import RedisUnreachable
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler.delivery import Delivery, ReadyQueues
 from automagik.core.scheduler.dispatch import dispatch
-from automagik.core.scheduler.reconcile import reconcile
+from automagik.core.scheduler.reconcile import Reconciler
 from automagik.core.tasks.claim import claim
 from automagik.core.tasks.states import DISPATCHABLE, TaskState
 from tests.core.embedded.patience import eventually
@@ -57,7 +57,9 @@ def send(database: Database, queue: ReadyQueues, least: int = 300) -> int:
 
 def send_lost(database: Database, queue: ReadyQueues, overdue: timedelta = MINUTE) -> int:
     with database.transaction() as connection:
-        return reconcile(connection, queue, overdue=overdue)
+        reconciler = Reconciler(queue, overdue=overdue)
+        reconciler.reconcile(connection)
+        return reconciler.reconcile(connection)
 
 
 class Unreliable:
@@ -302,7 +304,8 @@ class TestReconcile:
         put(database, TaskRow, waits, queued_at=func.now() - HOUR)
 
         with database.transaction() as connection:
-            assert reconcile(connection, queue, overdue=MINUTE) == 0
+            reconciler = Reconciler(queue, overdue=MINUTE)
+            assert [reconciler.reconcile(connection) for _ in range(2)] == [0, 0]
             with ThreadPoolExecutor(1) as worker:
                 assert worker.submit(claimed, database, waits).result(timeout=10).task_id == waits
 

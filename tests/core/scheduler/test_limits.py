@@ -13,7 +13,7 @@ from automagik.core.database.session import Database
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler.dispatch import dispatch
 from automagik.core.scheduler.queues import ensure_queue
-from automagik.core.scheduler.reconcile import reconcile
+from automagik.core.scheduler.reconcile import Reconciler
 from automagik.core.tasks.states import TaskState
 from tests.core.records import MINUTE, add_task, add_worker, limit_source, put, rows, task
 from tests.core.tasks.rows import add_flow
@@ -224,7 +224,8 @@ class TestQueues:
             client.flushall()
 
         with database.transaction() as connection:
-            assert reconcile(connection, queue, overdue=timedelta()) == 2
+            reconciler = Reconciler(queue, overdue=timedelta())
+            assert [reconciler.reconcile(connection) for _ in range(2)] == [0, 2]
 
         assert queue.task_ids(["automagik"]) == {usual}
         assert queue.task_ids(["gpu"]) == {special}

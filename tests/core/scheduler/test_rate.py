@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automagik.core.scheduler.rate import Rate
@@ -28,16 +28,18 @@ def most_in_a_minute(sent: list[datetime]) -> int:
     return max(sum(first <= each < first + MINUTE for each in sent) for first in sent)
 
 
+@settings(deadline=None)
 @given(limit=st.integers(1, 600), pauses=st.lists(st.floats(0, 90), min_size=1, max_size=200))
 def test_no_minute_has_more_runs_than_the_limit(limit: int, pauses: list[float]) -> None:
     assert most_in_a_minute(sent_at(limit, pauses)) <= limit
 
 
+@settings(deadline=None)
 @given(limit=st.integers(1, 1200))
 def test_a_beat_that_looks_often_uses_the_rate_up(limit: int) -> None:
-    sent = sent_at(limit, [0.05] * 20 * 180)
+    sent = sent_at(limit, [0.05] * 20 * 60)
 
-    assert len(sent) >= 3 * limit * 60 / 61 - 1
+    assert len(sent) >= limit * 60 / 61 - 1
 
 
 def test_runs_are_spread_and_do_not_come_at_once() -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from automagik.core.database.exceptions import DatabaseUnreachable
 from automagik.core.database.session import Database
-from automagik.core.tasks.log import LONGEST_LINE, TaskLog
+from automagik.core.tasks.log import LINES_AT_ONCE, LONGEST_LINE, TaskLog
 from automagik.core.tasks.values import Task
 from tests.core.records import dying, rows
 
@@ -154,3 +154,17 @@ def test_a_flow_that_talks_without_end_is_quoted_up_to_a_limit(
 
     left_out = "the flow has said 3 lines; what follows is left out"
     assert rows(database, LINES) == ["0", "1", "2", left_out, "failed"]
+
+
+def test_a_flush_writes_only_so_much_and_the_rest_next_time(
+    database: Database, log: TaskLog
+) -> None:
+    said = [str(number) for number in range(LINES_AT_ONCE + 1)]
+    for line in said:
+        log.say("test", line)
+
+    log.flush(database)
+    assert rows(database, LINES) == said[:-1]
+    log.flush(database)
+
+    assert rows(database, LINES) == said

@@ -46,6 +46,9 @@ def _signalled(number: signal.Signals, *, healed_by: signal.Signals | None = Non
 
 @contextmanager
 def _child_killed(stage: Stage, fault: Fault, random: Random) -> Iterator[None]:
+    # Celery gives up on a pool whose processes end before all have begun.
+    if not stage.crew.is_ready(fault.target):
+        raise NotYet
     children = stage.crew.processes(fault.target)[1:]
     if not children:
         raise NotYet
@@ -90,6 +93,8 @@ def _half_of_the_connections_terminated(stage: Stage, _: Fault, random: Random) 
     mine = "datname = current_database() AND pid <> pg_backend_pid()"
     rows = stage.fleet.rows(f"SELECT pid FROM pg_stat_activity WHERE {mine} ORDER BY pid")
     chosen = random.sample([row.pid for row in rows], len(rows) // 2)
+    if not chosen:
+        raise NotYet
     stage.fleet.rows("SELECT pg_terminate_backend(pid) FROM unnest(:pids) pid", pids=chosen)
     yield
 

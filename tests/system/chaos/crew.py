@@ -3,24 +3,31 @@
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import psutil
 
-from automagik.core.embedded.processes import ChildProcess
+from automagik.core.embedded.processes import ChildProcess, in_words
+from automagik.core.exceptions import Unreachable
 from tests.system.chaos.roster import Job, Member
 from tests.system.fleet import Fleet, kill
 
 RESTART_PAUSE_SECONDS = 1.0
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
+EXPECTED_ENDS = (0, -signal.SIGKILL, -signal.SIGTERM, Unreachable.exit_code)
+"""What is done to them, and what they do when PostgreSQL is away at their start."""
 
 
 class Crew:
     def __init__(self, fleet: Fleet, members: Sequence[Member]) -> None:
         self.members = {member.name: member for member in members}
-        self.restarts = 0
+        self.ends: Counter[str] = Counter()
+        """How those ended that were started again."""
+        self.crashes: list[str] = []
+        """Of these, who ended by itself and should not have."""
         self._fleet = fleet
         self._children: dict[str, ChildProcess] = {}
         self._ended_at: dict[str, float] = {}
@@ -38,12 +45,13 @@ class Crew:
     def supervise(self) -> None:
         """To be called often: who ended a while ago starts again."""
         for name, child in self._children.items():
-            if child.poll() is None:
+            code = child.poll()
+            if code is None:
                 continue
             ended_at = self._ended_at.setdefault(name, time.monotonic())
             if time.monotonic() - ended_at > RESTART_PAUSE_SECONDS:
                 del self._ended_at[name]
-                self.restarts += 1
+                self._note_end(name, code)
                 child.start()
 
     def stop(self) -> list[str]:
@@ -68,6 +76,11 @@ class Crew:
             with suppress(ProcessLookupError):
                 kill(self._children[name], number)
 
+    def is_ready(self, name: str) -> bool:
+        """Whether a worker takes deliveries. Raises DatabaseUnreachable."""
+        query = "SELECT count(*) > 0 FROM workers WHERE pid = :pid AND heartbeat_at > started_at"
+        return self.is_alive(name) and bool(self._fleet.value(query, pid=self.pid(name)))
+
     def processes(self, name: str) -> list[psutil.Process]:
         """The living one and its children."""
         if not self.is_alive(name):
@@ -88,6 +101,13 @@ class Crew:
                     process.kill()
                     return True
         return False
+
+    def _note_end(self, name: str, code: int) -> None:
+        self.ends[f"{self.members[name].job} {in_words(code)}"] += 1
+        if code not in EXPECTED_ENDS:
+            lines = self._children[name].tail(1000).splitlines()
+            critical = [line for line in lines if "CRITICAL" in line]
+            self.crashes.append(f"{name} {in_words(code)}: {(critical or lines)[-1:]}")
 
     def _living(self) -> list[str]:
         return [name for name in self._children if self.is_alive(name)]

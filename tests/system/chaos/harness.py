@@ -74,10 +74,11 @@ def run(scenario: Scenario, home: Path, *, say: Callable[[str], None]) -> Report
             load.stop()
             conductor.heal_all()
         say("all is healed")
+        healed = time.monotonic()
         end = _drain(stage, scales)
-        say("drained" if end else "not drained in time")
-        stubborn = [f"did not stop: {name}" for name in stage.crew.stop()]
-        end = end or stage.fleet.value("SELECT now()")
+        say(f"drained in {time.monotonic() - healed:.1f} s")
+        unruly = [f"did not stop: {name}" for name in stage.crew.stop()]
+        unruly += [f"ended by itself: {crash}" for crash in stage.crew.crashes]
         found = findings(stage, begun=begun, end=end, accepted=load.accepted)
         return _report(
             scenario,
@@ -85,7 +86,7 @@ def run(scenario: Scenario, home: Path, *, say: Callable[[str], None]) -> Report
             conductor=conductor,
             scales=scales,
             refused=load.refused,
-            violations=[*stubborn, *found],
+            violations=[*unruly, *found],
         )
 
 
@@ -100,25 +101,28 @@ def _conduct(conductor: Conductor, stage: Stage, scales: Scales, *, seconds: flo
         time.sleep(TICK_SECONDS)
 
 
-def _drain(stage: Stage, scales: Scales) -> datetime | None:
-    """Until when every occurrence must have become a task; None when it took too long.
+def _drain(stage: Stage, scales: Scales) -> datetime:
+    """Until when every occurrence must have become a task, and every task must have ended.
 
-    No schedule is paused before its clock has passed that instant.
+    No schedule is paused before its clock has passed that instant. Gives up in the end: what is
+    not done then is found afterwards.
     """
     stage.fleet.database.dispose()
     now: datetime = stage.fleet.value("SELECT now()")
     all_fired = "SELECT min(next_run_at) > :now FROM schedules WHERE status = 'active'"
     none_left = "SELECT count(*) = 0 FROM tasks WHERE finished_at IS NULL"
-    give_up = time.monotonic() + DRAIN_SECONDS
-    for query in (all_fired, none_left):
-        while not stage.fleet.value(query, **({"now": now} if query is all_fired else {})):
-            if time.monotonic() > give_up:
-                return None
-            stage.crew.supervise()
-            scales.weigh()
-            time.sleep(TICK_SECONDS)
-        _pause_all(stage)
+    _wait_for(lambda: bool(stage.fleet.value(all_fired, now=now)), stage, scales)
+    _pause_all(stage)
+    _wait_for(lambda: bool(stage.fleet.value(none_left)), stage, scales)
     return now
+
+
+def _wait_for(holds: Callable[[], bool], stage: Stage, scales: Scales) -> None:
+    give_up = time.monotonic() + DRAIN_SECONDS
+    while not holds() and time.monotonic() < give_up:
+        stage.crew.supervise()
+        scales.weigh()
+        time.sleep(TICK_SECONDS)
 
 
 def _pause_all(stage: Stage) -> None:
@@ -157,7 +161,7 @@ def _report(
         cancelled=stage.cancelled,
         poisoned=stage.poisoned,
         refused=refused,
-        restarts=stage.crew.restarts,
+        ends=stage.crew.ends,
         surprises=surprises(stage.logs),
         recoveries=recoveries(conductor.incidents, completions),
         longest_stillness=longest_stillness(completions),

@@ -88,7 +88,7 @@ class Load:
 
     def _loop(self) -> None:
         for number in count(1):
-            flow, seconds = self._random.choice(FLOWS), self._random.uniform(0.1, 4)
+            flow, seconds = self._random.choice(FLOWS), self._random.uniform(0.1, 6)
             if number % ONE_SHOT_EACH == 0:
                 self._insist(partial(self._once, number, flow))
             self._insist(partial(self._run, number, flow, seconds))

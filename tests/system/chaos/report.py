@@ -41,7 +41,8 @@ class Report:
     cancelled: int
     poisoned: int
     refused: int
-    restarts: int
+    ends: Counter[str]
+    """How beats and workers ended that were started again."""
     surprises: Counter[str]
     """What the loops of beats and workers caught without having foreseen it."""
     recoveries: dict[Kind, float]
@@ -70,6 +71,8 @@ class Report:
                 "",
                 *_table(("attempts", ""), self.attempts.most_common()),
                 "",
+                *_table(("ends of processes", ""), self.ends.most_common()),
+                "",
                 *_table(
                     ("memory, MiB", "in each tenth of the time", "growth since the third"),
                     self._memory(),
@@ -96,7 +99,7 @@ class Report:
             ("runs cancelled", self.cancelled),
             ("processes killed by a flow", self.poisoned),
             ("runs refused because PostgreSQL was away", self.refused),
-            ("restarts by the supervisor", self.restarts),
+            ("restarts by the supervisor", self.ends.total()),
             ("errors that were caught unforeseen", self.surprises.total()),
             ("longest time without a completed task", f"{self.longest_stillness:.1f} s"),
             ("longest recovery", f"{max(self.recoveries.values(), default=0):.1f} s"),

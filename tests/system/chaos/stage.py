@@ -30,6 +30,7 @@ TIMES = {
     "AUTOMAGIK_LEASE_SECONDS": "3",
     "AUTOMAGIK_RUN_TIMEOUT_SECONDS": "8",
     "AUTOMAGIK_DRAIN_SECONDS": "2",
+    "AUTOMAGIK_BREAKER_PAUSE_SECONDS": "2",
     # However late, each occurrence runs for itself and can be counted.
     "AUTOMAGIK_MISFIRE_GRACE_SECONDS": "3600",
 }

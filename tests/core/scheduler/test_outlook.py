@@ -1,0 +1,46 @@
+"""How long a beat sleeps."""
+
+from datetime import timedelta
+
+import pytest
+
+from automagik.core.scheduler.outlook import Outlook
+
+SECOND = timedelta(seconds=1)
+LONGEST = 2 * SECOND
+BACKLOG = 0.5 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("until_schedule", "until_task", "expected"),
+    [
+        (None, None, LONGEST),
+        (9 * SECOND, 9 * SECOND, LONGEST),
+        (SECOND, None, SECOND),
+        (None, SECOND, SECOND),
+        (SECOND, -SECOND, BACKLOG),
+        (0.1 * SECOND, -SECOND, 0.1 * SECOND),
+        (-SECOND, -SECOND, timedelta()),
+    ],
+    ids=[
+        "nothing to do",
+        "nothing soon",
+        "a schedule",
+        "a task",
+        "a backlog",
+        "a schedule before the next look at a backlog",
+        "a schedule that became due meanwhile",
+    ],
+)
+def test_a_beat_sleeps_until_the_first_thing_to_do(
+    until_schedule: timedelta | None, until_task: timedelta | None, expected: timedelta
+) -> None:
+    outlook = Outlook(
+        until_schedule=until_schedule,
+        until_task=until_task,
+        until_lease_ends=None,
+        oldest_delivery=None,
+        longest_silence=None,
+    )
+
+    assert outlook.wait(longest=LONGEST, backlog=BACKLOG) == expected
