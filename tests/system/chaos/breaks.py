@@ -32,10 +32,14 @@ class NotYet(Exception):
     """There is nothing to break at this moment."""
 
 
-def _signalled(number: signal.Signals, *, healed_by: signal.Signals | None = None) -> Break:
+def _signalled(
+    number: signal.Signals, *, healed_by: signal.Signals | None = None, at_work: bool = False
+) -> Break:
     @contextmanager
     def broken(stage: Stage, fault: Fault, _: Random) -> Iterator[None]:
         _require_alive(stage, fault.target)
+        if at_work and not stage.crew.is_at_work(fault.target):
+            raise NotYet
         stage.crew.signal(fault.target, number)
         yield
         if healed_by:
@@ -164,9 +168,9 @@ def _require_alive(stage: Stage, name: str) -> None:
 BREAKS: Mapping[Kind, Break] = {
     Kind.BEAT_KILLED: _signalled(signal.SIGKILL),
     Kind.BEAT_FROZEN: _signalled(signal.SIGSTOP, healed_by=signal.SIGCONT),
-    Kind.WORKER_KILLED: _signalled(signal.SIGKILL),
+    Kind.WORKER_KILLED: _signalled(signal.SIGKILL, at_work=True),
     Kind.PREFORK_CHILD_KILLED: _child_killed,
-    Kind.WORKER_FROZEN: _signalled(signal.SIGSTOP, healed_by=signal.SIGCONT),
+    Kind.WORKER_FROZEN: _signalled(signal.SIGSTOP, healed_by=signal.SIGCONT, at_work=True),
     Kind.WORKER_TERMINATED: _terminated,
     Kind.REDIS_FLUSHED: _flushed,
     Kind.REDIS_KILLED: _ended(lambda stage: stage.redis, signal.SIGKILL),

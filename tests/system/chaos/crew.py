@@ -81,6 +81,16 @@ class Crew:
         query = "SELECT count(*) > 0 FROM workers WHERE pid = :pid AND heartbeat_at > started_at"
         return self.is_alive(name) and bool(self._fleet.value(query, pid=self.pid(name)))
 
+    def is_at_work(self, name: str) -> bool:
+        """Whether a worker has a run that is not about to end. Raises DatabaseUnreachable."""
+        query = """
+        SELECT count(*) > 0 FROM tasks t
+        JOIN workers w ON w.id = t.worker_id JOIN flows f ON f.id = t.flow_id
+        WHERE w.pid = :pid AND t.state = 'running' AND f.name = 'Slow'
+            AND t.started_at > now() - interval '1 second'
+        """
+        return self.is_alive(name) and bool(self._fleet.value(query, pid=self.pid(name)))
+
     def processes(self, name: str) -> list[psutil.Process]:
         """The living one and its children."""
         if not self.is_alive(name):
