@@ -13,13 +13,22 @@ from automagik.core.scheduler.rate import TOLERANCE, Rate
 PROBE_PATIENCE = timedelta(minutes=1)
 """After which another probe goes out, if nothing was heard of the one before."""
 
+# It was cancelled, or its own next attempt is due and it said nothing of the source: it was
+# throttled, given back or lost.
+_PROBE_IS_OVER = """
+s.breaker_probe_id IS NOT NULL AND NOT EXISTS (
+    SELECT FROM tasks p WHERE p.id = s.breaker_probe_id
+        AND (p.state IN ('queued', 'running') OR p.state = 'waiting' AND p.run_at > now())
+)
+"""
+
 # A source's row lock makes its limits hold with any number of beats: only one of them counts and
 # sends for a source at a time. Tasks of other sources go out meanwhile through the other beats.
 # It is not FOR UPDATE, which would make everybody wait who inserts a task of the source. A source
 # without a free place is not locked: a beat with a backlog looks many times a second.
-_LOCK_SOURCES = text("""
+_LOCK_SOURCES = text(f"""
 SELECT s.id FROM sources s
-WHERE (s.breaker_probe_at IS NULL OR s.breaker_probe_at <= now())
+WHERE (s.breaker_probe_at IS NULL OR s.breaker_probe_at <= now() OR {_PROBE_IS_OVER})
 AND (s.rate_used_until IS NULL OR s.rate_used_until <= now() + :tolerance)
 AND EXISTS (
     SELECT FROM tasks t
@@ -28,7 +37,7 @@ AND EXISTS (
     SELECT count(*) FROM tasks u WHERE u.source_id = s.id AND u.state IN ('queued', 'running')
 ))
 FOR NO KEY UPDATE SKIP LOCKED
-""")
+""")  # noqa: S608  (the part is a constant)
 
 # A statement of its own: it must see what was committed before the lock was given to us.
 _COUNT = text("""

@@ -1,7 +1,7 @@
 """A worker takes a task: one statement, and whoever gets the row owns the attempt."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ class Claim:
 
     task_id: UUID
     attempt: int
+    started_at: datetime
     max_attempts: int
     max_retries: int
     timeout: timedelta
@@ -41,9 +42,16 @@ class Claim:
     output_component: str | None
 
 
-# The attempt number is the fencing token: everything a worker writes later names it. The row is
-# locked first: a worker may be faster than the commit of the beat that sent the delivery. It waits
-# for it there and sees `queued`, where an UPDATE alone would see a `waiting` row and pass it by.
+# A statement of its own: a worker may be faster than the commit of the beat that sent the delivery.
+# It waits for it here, and what it reads next is what beat has written: the state of the task, and
+# that it is the probe of its source.
+_LOCK = text("""
+SELECT 1 FROM tasks
+WHERE id = :task_id AND state IN ('pending', 'queued', 'waiting') AND run_at <= now()
+FOR NO KEY UPDATE
+""")
+
+# The attempt number is the fencing token: everything a worker writes later names it.
 #
 # What was sent before its source went down or its queue was paused is held back: it waits for beat
 # again and uses no attempt. A source that is down gets nothing but the probe.
@@ -57,15 +65,14 @@ WITH due AS (
     FROM tasks t
     JOIN sources s ON s.id = t.source_id
     LEFT JOIN queues q ON q.name = t.queue
-    WHERE t.id = :task_id AND t.state IN ('pending', 'queued', 'waiting') AND t.run_at <= now()
-    FOR NO KEY UPDATE OF t
+    WHERE t.id = :task_id
 ), held_back AS (
     UPDATE tasks SET state = 'waiting', state_actor = :worker_name, state_reason = due.obstacle
     FROM due
     WHERE tasks.id = due.id AND due.state = 'queued' AND due.obstacle IS NOT NULL
 ), claimed AS (
     UPDATE tasks SET state = 'running', attempt = attempt + 1, worker_id = :worker_id,
-        lease_expires_at = now() + :lease, started_at = now(),
+        lease_expires_at = statement_timestamp() + :lease, started_at = statement_timestamp(),
         state_actor = :worker_name, state_reason = NULL,
         -- The source runs what it has now, which is the version we synced last.
         flow_version_id = flows.version_id
@@ -75,10 +82,10 @@ WITH due AS (
     RETURNING tasks.*, flows.name AS flow_name, flows.remote_id AS remote_flow_id,
         flows.input_component, flows.output_component
 ), attempted AS (
-    INSERT INTO task_attempts (task_id, attempt, worker_id, worker_name)
-    SELECT id, attempt, :worker_id, :worker_name FROM claimed
+    INSERT INTO task_attempts (task_id, attempt, worker_id, worker_name, started_at)
+    SELECT id, attempt, :worker_id, :worker_name, started_at FROM claimed
 )
-SELECT t.id AS task_id, t.attempt, t.max_attempts, t.max_retries, t.timeout_seconds,
+SELECT t.id AS task_id, t.attempt, t.started_at, t.max_attempts, t.max_retries, t.timeout_seconds,
     t.at_most_once, t.source_id, t.input_value, t.tweaks,
     coalesce(t.session_id, t.id::text) AS session_id,
     t.flow_name, t.remote_flow_id, t.flow_version_id, t.input_component, t.output_component,
@@ -93,6 +100,8 @@ def claim(
     connection: Connection, task_id: UUID, *, worker: Claimant, lease: timedelta
 ) -> Claim | None:
     """None when somebody else has it, it was cancelled, is not due, or was held back."""
+    if connection.execute(_LOCK, {"task_id": task_id}).one_or_none() is None:
+        return None
     row = (
         connection.execute(
             _CLAIM,
@@ -110,3 +119,24 @@ def claim(
         return None
     values = dict(row)
     return Claim(timeout=timedelta(seconds=values.pop("timeout_seconds")), **values)
+
+
+_WAS_CLAIMED = text("""
+SELECT EXISTS (
+    SELECT FROM tasks
+    WHERE id = :task_id AND attempt = :attempt AND state = 'running' AND started_at = :started_at
+)
+""")
+
+
+def was_claimed(connection: Connection, claim: Claim) -> bool:
+    """Whether an earlier try was committed although its connection broke before it could say so.
+
+    The instant tells it from the claim of another delivery of the task.
+    """
+    arguments = {
+        "task_id": claim.task_id,
+        "attempt": claim.attempt,
+        "started_at": claim.started_at,
+    }
+    return bool(connection.scalar(_WAS_CLAIMED, arguments))

@@ -36,7 +36,8 @@ WITH held AS (
     WHERE tasks.state = 'running'
     FOR UPDATE OF tasks SKIP LOCKED
 )
-UPDATE tasks SET lease_expires_at = now() + :lease FROM held WHERE tasks.id = held.id
+UPDATE tasks SET lease_expires_at = statement_timestamp() + :lease
+FROM held WHERE tasks.id = held.id
 RETURNING tasks.id, tasks.attempt
 """)
 

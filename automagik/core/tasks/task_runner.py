@@ -27,7 +27,7 @@ from automagik.core.flows.remote import RemoteFlows, RunAnswer
 from automagik.core.flows.run_body import RunBody, build_run_body
 from automagik.core.flows.run_handle import AbortReason, RunHandle
 from automagik.core.flows.stream import RunEvent
-from automagik.core.tasks.claim import Claim, Claimant, claim
+from automagik.core.tasks.claim import Claim, Claimant, claim, was_claimed
 from automagik.core.tasks.finish import Ending, decide, finish, was_finished
 from automagik.core.tasks.heartbeat import Heartbeat, HeldRun
 from automagik.core.tasks.log import Level, TaskLog
@@ -75,8 +75,7 @@ class TaskRunner:
 
     def run(self, task_id: UUID) -> Report | None:
         """None when there was nothing to claim: a delivery may come twice, or too late."""
-        lease = timedelta(seconds=self._settings.lease_seconds)
-        claimed = self._persist(lambda c: claim(c, task_id, worker=self._worker, lease=lease))
+        claimed = self._claim(task_id)
         if claimed is None:
             return None
         run = HeldRun(
@@ -86,6 +85,18 @@ class TaskRunner:
         )
         with self._heartbeat.holding(run):
             return self._finish(run, self._attempt(run))
+
+    def _claim(self, task_id: UUID) -> Claim | None:
+        lease = timedelta(seconds=self._settings.lease_seconds)
+        tried: Claim | None = None
+
+        def take(connection: Connection) -> Claim | None:
+            nonlocal tried
+            if tried is None or not was_claimed(connection, tried):
+                tried = claim(connection, task_id, worker=self._worker, lease=lease)
+            return tried
+
+        return self._persist(take)
 
     def _attempt(self, run: HeldRun) -> Outcome:
         claimed = run.claim
@@ -219,7 +230,7 @@ def _failed(error: AutomagikError, log: TaskLog) -> Failed:
     log.say("langflow", message, level="error")
     if not isinstance(error, RemoteError):
         retryable = isinstance(error, Unreachable)
-        return Failed(code=error.code, message=message, retryable=retryable)
+        return Failed(code=error.code, message=message, retryable=retryable, never_sent=True)
     return Failed(
         code=error.code,
         message=message,

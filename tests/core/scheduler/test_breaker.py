@@ -1,5 +1,6 @@
 """A source that is down gets no runs but probes, and its tasks use no attempts meanwhile."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -17,7 +18,17 @@ from automagik.core.scheduler.dispatch import dispatch
 from automagik.core.tasks.claim import Claim, Claimant, claim
 from automagik.core.tasks.finish import decide, finish
 from automagik.core.tasks.outcome import WORKER_LOST, Completed, Failed, Released
-from tests.core.records import LEASE, MINUTE, add_task, limit_source, put, row, rows, task
+from tests.core.records import (
+    LEASE,
+    MINUTE,
+    WAITS_FOR_A_ROW,
+    add_task,
+    limit_source,
+    put,
+    row,
+    rows,
+    task,
+)
 from workers.ready_queue import CeleryReadyQueues
 
 FAILURES = 3
@@ -216,6 +227,54 @@ def test_a_probe_that_is_never_heard_of_is_followed_by_another(
     assert send(database, queue) == 1
     assert source(database, wide)["breaker_probe_id"] == second
     assert take(database, first) is None
+
+
+def test_a_cancelled_probe_is_followed_by_another_at_once(
+    database: Database, wide: Flow, queue: CeleryReadyQueues
+) -> None:
+    break_down(database, wide)
+    add_task(database, wide)
+    let_probe(database)
+    assert send(database, queue) == 1
+    add_task(database, wide)
+    assert send(database, queue) == 0
+
+    cancelled = "state = 'cancelled', finished_at = now()"
+    rows(database, f"UPDATE tasks SET {cancelled} WHERE state = 'queued' RETURNING 1")
+
+    assert send(database, queue) == 1
+
+
+def test_a_throttled_probe_is_followed_by_another_when_its_next_attempt_is_due(
+    database: Database, wide: Flow, queue: CeleryReadyQueues
+) -> None:
+    break_down(database, wide)
+    probe = add_task(database, wide)
+    let_probe(database)
+    assert send(database, queue) == 1
+    run(database, probe, SILENT)
+    add_task(database, wide)
+    rows(database, f"UPDATE tasks SET run_at = now() + '1m' WHERE id = '{probe}' RETURNING 1")
+    assert send(database, queue) == 0
+
+    rows(database, f"UPDATE tasks SET run_at = now() WHERE id = '{probe}' RETURNING 1")
+
+    assert send(database, queue) == 1
+
+
+def test_a_probe_that_is_taken_before_it_is_committed_is_not_held_back(
+    database: Database, wide: Flow, queue: CeleryReadyQueues
+) -> None:
+    break_down(database, wide)
+    probe = add_task(database, wide)
+    let_probe(database)
+    with ThreadPoolExecutor(1) as worker:
+        with database.transaction() as connection:
+            assert dispatch(connection, queue, least=300, silence=MINUTE, actor="beat@here") == 1
+            taken = worker.submit(take, database, probe)
+            while rows(database, WAITS_FOR_A_ROW) != [True]:
+                assert not taken.done()
+        assert taken.result(timeout=20) is not None
 
 
 def test_a_paused_queue_holds_back_what_was_sent(

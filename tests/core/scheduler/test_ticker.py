@@ -18,8 +18,8 @@ from automagik.core.embedded.redis_server import EmbeddedRedis
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler import ticker as ticker_module
-from automagik.core.scheduler.delivery import ReadyQueues
 from automagik.core.scheduler.batch import BATCH
+from automagik.core.scheduler.delivery import ReadyQueues
 from automagik.core.scheduler.manager import SchedulerManager
 from automagik.core.scheduler.ticker import Ticker
 from automagik.core.scheduler.values import CadenceText

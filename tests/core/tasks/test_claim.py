@@ -113,9 +113,12 @@ def test_the_claim_says_all_that_the_run_needs(database: Database, flow: Flow) -
         max_attempts=9,
     )
 
-    assert claimed(database, task_id) == Claim(
+    taken = claimed(database, task_id)
+
+    assert taken == Claim(
         task_id=task_id,
         attempt=1,
+        started_at=taken.started_at,
         max_attempts=9,
         max_retries=8,
         timeout=timedelta(seconds=2.5),

@@ -1,10 +1,10 @@
 """Attempts that meet bad keys, bad answers, bugs and broken connections."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from cryptography.fernet import Fernet
@@ -15,11 +15,14 @@ from automagik.core.database.exceptions import DatabaseUnreachable
 from automagik.core.database.models import FlowRow, SourceRow
 from automagik.core.database.session import Database
 from automagik.core.tasks import task_runner
+from automagik.core.tasks.claim import claim
 from automagik.core.tasks.finish import finish
 from automagik.core.tasks.outcome import Completed
 from automagik.demo.faults import answer
 from tests.core.records import put, row, rows, task
 from tests.core.tasks.workplace import API_KEY, Site, site_of
+
+T = TypeVar("T")
 
 LOG = "SELECT message FROM task_logs ORDER BY id"
 
@@ -90,7 +93,7 @@ def test_a_result_outlives_a_broken_connection_and_is_written_once(
     breaks = BreaksOnce(site.database, committed=committed)
     monkeypatch.setattr(site.runner, "_database", breaks)
     monkeypatch.setattr(task_runner, "DATABASE_PAUSE", timedelta())
-    monkeypatch.setattr(task_runner, "finish", breaks.arm_and_finish)
+    monkeypatch.setattr(task_runner, "finish", breaks.arming(finish))
 
     report = site.run(created.id)
 
@@ -100,6 +103,25 @@ def test_a_result_outlives_a_broken_connection_and_is_written_once(
     log = rows(site.database, LOG)
     assert [log.count(line) for line in (log[0], log[-1])] == [1, 1]
     assert log[-1] == "completed"
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_claim_outlives_a_broken_connection_and_uses_one_attempt(
+    site: Site, monkeypatch: pytest.MonkeyPatch, *, committed: bool
+) -> None:
+    """Else the run would wait for the end of its lease, and a flow called once would not be."""
+    created = site.create("Echo", "hello")
+    breaks = BreaksOnce(site.database, committed=committed)
+    monkeypatch.setattr(site.runner, "_database", breaks)
+    monkeypatch.setattr(task_runner, "DATABASE_PAUSE", timedelta())
+    monkeypatch.setattr(task_runner, "claim", breaks.arming(claim))
+
+    site.run(created.id)
+
+    assert breaks.broke
+    done = task(site.database, created.id)
+    assert (done["state"], done["attempt"]) == ("completed", 1)
+    assert len(site.server.runs) == 1
 
 
 def test_an_api_key_that_the_source_says_reaches_no_table(site: Site) -> None:
@@ -152,9 +174,14 @@ class BreaksOnce(Database):
         self._is_armed = False
         self.broke = False
 
-    def arm_and_finish(self, *arguments: Any, **more: Any) -> bool:
-        self._is_armed = not self.broke
-        return finish(*arguments, **more)
+    def arming(self, step: Callable[..., T]) -> Callable[..., T]:
+        """The same step, in whose transaction the connection breaks."""
+
+        def armed(*arguments: Any, **more: Any) -> T:
+            self._is_armed = not self.broke
+            return step(*arguments, **more)
+
+        return armed
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
