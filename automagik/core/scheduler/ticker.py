@@ -14,6 +14,7 @@ from automagik.core.database.session import WAKE, Database, Listener
 from automagik.core.exceptions import AutomagikError
 from automagik.core.scheduler.delivery import ReadyQueues
 from automagik.core.scheduler.dispatch import dispatch
+from automagik.core.scheduler.failing import pause_failing
 from automagik.core.scheduler.fire import BATCH, fire
 from automagik.core.scheduler.outlook import Outlook, look
 from automagik.core.scheduler.queues import ensure_queue
@@ -90,7 +91,7 @@ class Ticker:
             self._listener = self._database.listen(WAKE)
         outlook = self._look()
         if outlook.has_due_schedule:
-            while self._in_transaction(self._fire) == BATCH:
+            while self._in_transaction(self._fire) >= BATCH:
                 pass
         if outlook.has_ended_lease:
             self._reap()
@@ -147,6 +148,7 @@ class Ticker:
         every = min(CHORES_EVERY, self._lease / BEATS_PER_LEASE)
         self._chores_due = time.monotonic() + every.total_seconds()
         self._in_transaction(self._sign_of_life)
+        self._in_transaction(pause_failing)
         if outlook.longest_silence is not None and outlook.longest_silence > self._silence:
             self._in_transaction(lambda c: mark_lost_workers(c, silence=self._silence))
         self._retention.prune(self._database)
