@@ -35,6 +35,7 @@ ENTRIES = {
     "sources": Entry("The LangFlow servers that flows come from.", "Work"),
     "flows": Entry("Sync, look at and run flows.", "Work"),
     "schedules": Entry("Decide when flows run.", "Work"),
+    "calendars": Entry("Holidays that schedules heed.", "Work"),
     "tasks": Entry("Follow runs: state, logs, output; retry and cancel.", "Work"),
     "queues": Entry("What tasks wait in; pause and resume it.", "Servers"),
     "workers": Entry("The processes that run tasks.", "Servers"),

@@ -1,64 +1,162 @@
-"""Options that say when: --every, --cron, --at, or --type with --expr."""
+"""Options that say when: --every, --cron and the like, and what limits them."""
 
-from typing import TYPE_CHECKING, Annotated
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from automagik.core.exceptions import InvalidInput
+from automagik.core.scheduler.dst import Fold, Gap
+from automagik.core.scheduler.holidays import OnHoliday
 
 if TYPE_CHECKING:
-    from automagik.core.scheduler.values import CadenceText
-
-Every = Annotated[
-    str | None, typer.Option("--every", metavar="INTERVAL", help="30s, 5m, 2h, 1d, 1h30m, …")
-]
-Cron = Annotated[
-    str | None,
-    typer.Option(
-        "--cron", metavar="EXPR", help="'0 9 * * 1-5', @daily, …; 6 fields: seconds first."
-    ),
-]
-At = Annotated[
-    str | None,
-    typer.Option("--at", metavar="TIME", help="Once: 2030-12-01T09:00, with or without zone; now."),
-]
-Type = Annotated[
-    str | None,
-    typer.Option("--type", metavar="TYPE", help="interval, cron or oneshot; together with --expr."),
-]
-Expr = Annotated[
-    str | None, typer.Option("--expr", metavar="EXPR", help="The rule of this --type.")
-]
-Timezone = Annotated[
-    str | None,
-    typer.Option("--timezone", "--tz", metavar="ZONE", help="IANA zone; by default TIMEZONE."),
-]
+    from automagik.core.scheduler.rule_text import CadenceText
 
 _EXAMPLE = "For example: --every 5m, --cron '0 9 * * 1-5', --at 2030-12-01T09:00"
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def given_cadence(
-    *,
-    type_: str | None = None,
-    expr: str | None = None,
-    every: str | None = None,
-    cron: str | None = None,
-    at: str | None = None,
-) -> "CadenceText | None":
-    """The one rule that was given; None when there was none. Raises InvalidInput."""
-    from automagik.core.scheduler.values import CadenceText
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuleOptions:
+    """What was said about when; several rules make a union."""
 
-    if (type_ is None) != (expr is None):
-        raise InvalidInput("--type and --expr belong together.", hint=_EXAMPLE)
-    rules = (("interval", every), ("cron", cron), ("oneshot", at), (type_ or "", expr))
-    given = [CadenceText(type=kind, expr=text) for kind, text in rules if text is not None]
-    if len(given) > 1:
-        raise InvalidInput("Only one time rule is possible.", hint=_EXAMPLE)
-    return given[0] if given else None
+    every: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--every",
+            metavar="INTERVAL",
+            help="30s, 5m, 1h30m, …, or by the calendar: '2 weeks on mon at 09:00'; repeatable.",
+        ),
+    ] = None
+    cron: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cron",
+            metavar="EXPR",
+            help="'0 9 * * 1-5', @daily, …; 6 fields: seconds first; repeatable.",
+        ),
+    ] = None
+    rrule: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rrule", metavar="RRULE", help="'FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9'; repeatable."
+        ),
+    ] = None
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="Once: 2030-12-01T09:00, with or without zone; now; repeatable.",
+        ),
+    ] = None
+    type_: Annotated[
+        str | None,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="interval, cron, oneshot, rrule or calendar; together with --expr.",
+        ),
+    ] = None
+    expr: Annotated[
+        str | None, typer.Option("--expr", metavar="EXPR", help="The rule of this --type.")
+    ] = None
+    timezone: Annotated[
+        str | None,
+        typer.Option("--timezone", "--tz", metavar="ZONE", help="IANA zone; by default TIMEZONE."),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude",
+            metavar="WHEN",
+            help="2026-12-24, 2026-12-24..2027-01-02, or minutes by cron; repeatable.",
+        ),
+    ] = None
+    calendar: Annotated[
+        str | None,
+        typer.Option("--calendar", metavar="NAME", help="Its days are holidays."),
+    ] = None
+    on_holiday: Annotated[
+        OnHoliday | None,
+        typer.Option("--on-holiday", help="Not at all, or moved; by default skip."),
+    ] = None
+    quiet_hours: Annotated[
+        str | None,
+        typer.Option("--quiet-hours", metavar="HH:MM-HH:MM", help="Never then, such as at night."),
+    ] = None
+    start: Annotated[
+        str | None, typer.Option("--start", metavar="TIME", help="Not before; a time or a date.")
+    ] = None
+    end: Annotated[
+        str | None,
+        typer.Option("--end", metavar="TIME", help="Not from then on; a date is the last day."),
+    ] = None
+    dst_gap: Annotated[
+        Gap | None,
+        typer.Option("--dst-gap", help="A time that clocks leave out; by default next: after it."),
+    ] = None
+    dst_fold: Annotated[
+        Fold | None, typer.Option("--dst-fold", help="A time shown twice; by default first.")
+    ] = None
 
+    def cadences(self) -> "tuple[CadenceText, ...]":
+        """Raises InvalidInput."""
+        from automagik.core.scheduler.rule_text import CadenceText
 
-def required(cadence: "CadenceText | None") -> "CadenceText":
-    """Raises InvalidInput."""
-    if cadence is None:
+        if (self.type_ is None) != (self.expr is None):
+            raise InvalidInput("--type and --expr belong together.", hint=_EXAMPLE)
+        rules = [_every(text) for text in self.every or ()]
+        for kind, texts in (("cron", self.cron), ("rrule", self.rrule), ("oneshot", self.at)):
+            rules += [(kind, text) for text in texts or ()]
+        if self.type_ is not None and self.expr is not None:
+            rules.append((self.type_, self.expr))
+        return tuple(CadenceText(type=kind, expr=text) for kind, text in rules)
+
+    def required_cadences(self) -> "tuple[CadenceText, ...]":
+        """At least one. Raises InvalidInput."""
+        if found := self.cadences():
+            return found
         raise InvalidInput("The time rule is missing.", hint=_EXAMPLE)
-    return cadence
+
+    def limits(self, timezone: str) -> Mapping[str, Any]:
+        """What was said, by the names in RuleLimits. Raises InvalidCadence."""
+        said = {
+            "exclusions": None if self.exclude is None else tuple(map(str.strip, self.exclude)),
+            "calendar": self.calendar,
+            "on_holiday": self.on_holiday,
+            "quiet_hours": self.quiet_hours,
+            "starts_at": self.start and instant_of(self.start, timezone=timezone),
+            "ends_at": self.end and instant_of(self.end, timezone=timezone, whole_day=True),
+            "dst_gap": self.dst_gap,
+            "dst_fold": self.dst_fold,
+        }
+        return {name: value for name, value in said.items() if value}
+
+
+def instant_of(text: str, *, timezone: str, whole_day: bool = False) -> datetime:
+    """A date alone means its midnight there, or with whole_day the next one.
+
+    Raises InvalidCadence.
+    """
+    from automagik.core.scheduler.oneshot import load_oneshot
+
+    text = text.strip()
+    if not _DATE.fullmatch(text):
+        return load_oneshot(text, timezone=timezone).at
+    at = load_oneshot(f"{text}T00:00", timezone=timezone).at
+    if not whole_day:
+        return at
+    following = datetime.fromisoformat(text) + timedelta(days=1)
+    return load_oneshot(f"{following:%Y-%m-%dT00:00}", timezone=timezone).at
+
+
+def _every(text: str) -> tuple[str, str]:
+    """What names a time of day goes by the calendar."""
+    words = text.split()
+    if "at" not in map(str.lower, words):
+        return "interval", text
+    return "calendar", text if words[0].lower() == "every" else f"every {text}"

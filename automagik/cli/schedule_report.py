@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from automagik.cli.printer import Column, Printer
 from automagik.cli.times import at, relative, when
 from automagik.core.scheduler.cadence import upcoming
 from automagik.core.scheduler.exceptions import InvalidCadence
+from automagik.core.scheduler.policies import sentences
 
 if TYPE_CHECKING:
     from automagik.core.scheduler.values import Schedule
@@ -36,8 +37,9 @@ FOR_PIPES = (*LIST, Column("id"))
 
 
 def as_item(schedule: "Schedule") -> dict[str, Any]:
-    """With the rule in words and its input flat."""
+    """With the rule in words; its limits and its input flat."""
     fields = asdict(schedule)
+    del fields["holidays"]
     return {
         "id": fields.pop("id"),
         "name": fields.pop("name"),
@@ -45,14 +47,19 @@ def as_item(schedule: "Schedule") -> dict[str, Any]:
         "flow_name": fields.pop("flow_name"),
         "source_name": fields.pop("source_name"),
         "rule": rule_in_words(schedule),
+        **fields.pop("limits"),
+        **fields.pop("policies"),
         **fields.pop("run_input"),
         **fields,
     }
 
 
-def show(printer: Printer, schedule: "Schedule", *, tasks: Sequence["Task"]) -> None:
-    """The schedule, its coming runs and its latest tasks."""
+def show(
+    printer: Printer, schedule: "Schedule", *, tasks: Sequence["Task"], grace: timedelta
+) -> None:
+    """The schedule, its coming runs and its latest tasks; the grace is that of the settings."""
     item = as_item(schedule) | {
+        "policies": list(sentences(schedule.policies, grace=grace)),
         "next_runs": next_runs(schedule),
         "recent_tasks": [_task_item(task) for task in tasks],
     }
@@ -84,6 +91,7 @@ def _columns(zone: str) -> list[Column]:
         Column("queue"),
         Column("max_retries"),
         Column("timeout"),
+        Column("policies", format="\n".join),
         Column("recent_tasks", format=lambda tasks: "\n".join(map(_task_line, tasks))),
     ]
 
@@ -103,14 +111,14 @@ def next_runs(schedule: "Schedule") -> list[datetime]:
     """None unless it is active; the stored one first."""
     if schedule.next_run_at is None:
         return []
-    later = upcoming(schedule.cadence, after=schedule.next_run_at, count=NEXT_RUNS - 1)
+    later = upcoming(schedule.rule, after=schedule.next_run_at, count=NEXT_RUNS - 1)
     return [schedule.next_run_at, *later]
 
 
 def rule_in_words(schedule: "Schedule") -> str:
     """What is stored may have become invalid; then it is shown as it is."""
     try:
-        return schedule.cadence.describe()
+        return schedule.rule.describe()
     except InvalidCadence:
         return f"{schedule.type} {schedule.expr} ({schedule.timezone})"
 

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """How long a delivery may be missing from Redis, unclaimed, before it goes out again."""
     misfire_grace_seconds: float = Field(60.0, ge=0, allow_inf_nan=False)
     """How late an occurrence still runs on its own; one run makes up for all older ones."""
+    min_interval_seconds: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """How close two occurrences of one schedule may come; a schedule that breaks it is refused."""
     retention_completed: timedelta | None = Field(None, gt=timedelta())
     """How long a completed task is kept after its end, such as 30d or 12h; unset: for ever."""
     retention_failed: timedelta | None = Field(None, gt=timedelta())
@@ -106,6 +108,10 @@ class Settings(BaseSettings):
             return parse_every(value)
         except InvalidCadence as error:
             raise ValueError(f"{value!r} is no age, such as 30d, 12h or 90m") from error
+
+    @property
+    def min_interval(self) -> timedelta:
+        return timedelta(seconds=self.min_interval_seconds)
 
     def require_database_url(self) -> str:
         """The URL for psycopg2. Raises ConfigurationError when neither set nor embedded."""

@@ -103,8 +103,9 @@ def test_preview_for_people_names_the_zone(offline_cli: Cli) -> None:
     words = ("schedules", "preview", "--every", "1h", *SUNDAY, "-n", "1", "-o", "table")
     heading, line = offline_cli(*words).stdout.splitlines()
 
-    assert heading.split("  ")[0] == "LOCAL TIME"
-    assert line.split("  ")[0] == "Sat 29 Mar 2031 01:00:00 Europe/Berlin"
+    assert heading.split("  ")[0] == "EUROPE/BERLIN"
+    assert line.split("  ")[0] == "Sat 29 Mar 2031 01:00:00 +01:00"
+    assert datetime(2031, 3, 29, tzinfo=UTC).astimezone().isoformat()[-6:] in line.split("  ")[1]
     assert "in 1h" in line
 
 
@@ -127,8 +128,14 @@ def test_preview_of_a_stored_schedule_counts_from_its_anchor(cli: Cli, echo: Flo
     "words, said",
     [
         ((), "missing"),
-        (("--every", "5m", "--cron", "* * * * *"), "Only one"),
-        (("--every", "5m", "--type", "interval", "--expr", "5m"), "Only one"),
+        (("--every", "5m", "--exclude", "christmas"), "'christmas'"),
+        (("--every", "5m", "--exclude", "2026-13-01"), "'2026-13-01'"),
+        (("--every", "5m", "--exclude", "2026-12-24..2026-12-20"), "before"),
+        (("--every", "5m", "--quiet-hours", "22-6"), "22:00-06:00"),
+        (("--every", "5m", "--quiet-hours", "06:00-06:00"), "whole day"),
+        (("--every", "5m", "--start", "2031-01-02", "--end", "2031-01-01"), "not later"),
+        (("--every", "5m", "--start", "soon"), "'soon'"),
+        (("--every", "1s", "--type", "cron", "--expr", "* * * * * *", "--tz", "Mars"), "'Mars'"),
         (("--type", "interval"), "belong together"),
         (("--every", "5"), "5m"),
         (("--cron", "0 0 30 2 *"), "no date"),
@@ -377,3 +384,78 @@ def test_trigger_can_wait_for_the_end(
     assert result.exit_code == (0 if ends_well else 1)
     assert result.stdout == ("hello" if ends_well else "")
     assert ("broken" in result.stderr) is not ends_well
+
+
+def test_several_rules_and_limits_are_kept_shown_and_taken_back(cli: Cli, echo: Flow) -> None:
+    rules = ("--every", "90m", "--every", "2 weeks on mon at 09:00", "--cron", "0 12 * * *")
+    excluded = ("--exclude", "2031-12-24..2032-01-02", "--exclude", "* 12 * * SUN")
+    wrong = cli("schedules", "create", "Echo", *rules, *excluded, "--end", "2031")
+    limits = (*excluded, "--end", f"{NEXT_YEAR}-12-31", "--quiet-hours", "22:00-06:00")
+    zone = ("--timezone", "Europe/Berlin")
+    created = cli("schedules", "create", "Echo", *rules, *limits, *zone, "--name", "a")
+    item, table = shown(cli, "a"), cli("schedules", "show", "a", "-o", "table").stdout
+    cli("schedules", "update", "a", "--unset", "exclude", "--unset", "--end", "--dst-gap", "skip")
+    less = shown(cli, "a")
+    cli("schedules", "update", "a", "--every", "1h")
+    one = shown(cli, "a")
+
+    assert (wrong.exit_code, "'2031'" in wrong.stderr) == (2, True)
+    assert created.exit_code == 0, created.stderr
+    assert [item["type"], *(each["type"] for each in item["more_cadences"])] == [
+        *("interval", "calendar", "cron")
+    ]
+    assert item["exclusions"] == ["2031-12-24..2032-01-02", "* 12 * * SUN"]
+    assert item["ends_at"] == f"{NEXT_YEAR}-12-31T23:00:00Z"
+    assert (item["quiet_hours"], item["on_holiday"], item["dst_gap"]) == (
+        *("22:00-06:00", "skip", "next"),
+    )
+    assert "quiet from 22:00 to 06:00" in table
+    assert (less["exclusions"], less["ends_at"], less["dst_gap"]) == ([], None, "skip")
+    assert less["quiet_hours"] == "22:00-06:00"
+    assert (one["expr"], one["more_cadences"], one["quiet_hours"]) == ("1h", [], "22:00-06:00")
+
+
+def test_what_comes_too_often_is_refused(
+    cli: Cli, echo: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOMAGIK_MIN_INTERVAL_SECONDS", "60")
+    too_often = ("--cron", "0 * * * *", "--cron", "30 0 * * * *")
+    refused = cli("schedules", "create", "Echo", *too_often)
+    fine = cli("schedules", "create", "Echo", "--every", "1m", "--name", "a")
+    update = cli("schedules", "update", "a", "--every", "59s")
+
+    assert (refused.exit_code, fine.exit_code, update.exit_code) == (2, 0, 2)
+    assert "30 seconds apart" in refused.stderr
+    assert "the shortest gap allowed is 1 minute" in update.stderr
+
+
+def test_preview_says_what_clock_changes_do_and_ends_where_it_is_told(offline_cli: Cli) -> None:
+    rule = ("schedules", "preview", "--cron", "30 2 * * *", "--timezone", "Europe/Berlin")
+    said = offline_cli(*rule, "--from", "2031-03-28", "--to", "2031-03-31", "-o", "json")
+    never = offline_cli(*rule, "--from", "2031-03-28T03:00", "--to", "2031-03-28")
+
+    assert [item["local"][:16] for item in said.items] == [
+        *("2031-03-28T02:30", "2031-03-29T02:30", "2031-03-30T03:00", "2031-03-31T02:30")
+    ]
+    assert "! On Sun 30 Mar 2031 clocks in Europe/Berlin leave out 02:30" in said.stderr
+    assert "! On Sun 26 Oct 2031 clocks in Europe/Berlin show 02:30 twice" in said.stderr
+    assert "does not fire in that time" in never.stderr
+
+
+def test_a_rule_that_never_fires_is_said_and_not_stored(cli: Cli, echo: Flow) -> None:
+    rule = ("--every", "5m", "--exclude", "* * * * *")
+    preview = cli("schedules", "preview", *rule)
+    created = cli("schedules", "create", "Echo", *rule)
+
+    assert (preview.exit_code, preview.stdout) == (0, "")
+    assert "It never fires after that." in preview.stderr
+    assert (created.exit_code, created.stdout) == (2, "")
+    assert "never fires: every 5 minutes; not while every minute" in created.stderr
+
+
+def test_what_can_be_unset_is_said(cli: Cli, echo: Flow) -> None:
+    cli("schedules", "create", "Echo", "--every", "5m", "--name", "a")
+    result = cli("schedules", "update", "a", "--unset", "quiet-hour")
+
+    assert result.exit_code == 2
+    assert "did you mean quiet-hours?" in result.stderr

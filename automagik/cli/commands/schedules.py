@@ -1,5 +1,6 @@
 """`automagik schedules`: when flows run."""
 
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import typer
 
 from automagik.cli import person
 from automagik.cli.context import database, printer, settings
+from automagik.cli.option_groups import takes
 from automagik.cli.options import (
     InputText,
     MaxRetries,
@@ -18,18 +20,9 @@ from automagik.cli.options import (
     Wait,
     Yes,
 )
-from automagik.cli.schedule_options import (
-    At,
-    Cron,
-    Every,
-    Expr,
-    Timezone,
-    Type,
-    given_cadence,
-    required,
-)
+from automagik.cli.policy_options import PolicyOptions
+from automagik.cli.schedule_options import RuleOptions
 from automagik.core.exceptions import InvalidInput
-from automagik.core.tasks.run_options import RunOption
 
 if TYPE_CHECKING:
     from automagik.core.scheduler.manager import SchedulerManager
@@ -43,15 +36,11 @@ Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Its name, or its 
 
 
 @app.command()
+@takes(rule=RuleOptions, policies=PolicyOptions)
 def create(
     flow: Annotated[str, typer.Argument(metavar="FLOW", help="Its name, or its id's beginning.")],
     *,
-    every: Every = None,
-    cron: Cron = None,
-    at: At = None,
-    type_: Type = None,
-    expr: Expr = None,
-    timezone: Timezone = None,
+    rule: RuleOptions,
     name: Annotated[str | None, typer.Option("--name", help="Made up if it is missing.")] = None,
     text: InputText = None,
     tweak: Tweaks = None,
@@ -60,29 +49,37 @@ def create(
     queue: Queue = None,
     max_retries: MaxRetries = None,
     timeout: Timeout = None,
+    policies: PolicyOptions,
 ) -> None:
     """Run a flow at certain times. Prints the id of the new schedule.
 
     Example: automagik schedules create greeter --every 5m --input "hello"
 
     Example: automagik schedules create greeter --cron "0 9 * * 1-5" --timezone Europe/Berlin
+
+    Example: automagik schedules create greeter --every 1h --quiet-hours 22:00-06:00 --calendar de
     """
     from automagik.cli import schedule_report
     from automagik.cli.run_input import run_input_from
     from automagik.core.flows.manager import FlowManager
+    from automagik.core.scheduler.rule_text import RuleLimits
 
-    cadence = required(given_cadence(type_=type_, expr=expr, every=every, cron=cron, at=at))
+    cadence, *more_cadences = rule.required_cadences()
+    timezone = rule.timezone or settings().timezone
     run_input = run_input_from(text, tweaks=tweak, session=session)
     schedule = _manager().create(
         FlowManager(database(), settings()).get(flow),
         cadence,
         run_input=run_input,
+        more_cadences=more_cadences,
         timezone=timezone,
+        limits=RuleLimits(**rule.limits(timezone)),
         name=name,
         priority=priority,
         queue=queue,
         max_retries=max_retries,
         timeout=timeout,
+        policies=policies.change(),
     )
     schedule_report.say_when(printer(), schedule, done="created")
     printer().made(schedule_report.as_item(schedule))
@@ -118,7 +115,7 @@ def list_(
 
 @app.command()
 def show(schedule: Name) -> None:
-    """Show one schedule: its rule, its next runs and its latest tasks.
+    """Show one schedule: its rule, its policies, its next runs and its latest tasks.
 
     Example: automagik schedules show greeter-every-5m
     """
@@ -129,7 +126,8 @@ def show(schedule: Name) -> None:
     found = _manager().get(_resolve(schedule))
     wanted = TaskFilter(schedule=str(found.id), limit=_RECENT)
     tasks = TaskManager(database(), settings()).list(wanted)
-    schedule_report.show(printer(), found, tasks=tasks)
+    grace = timedelta(seconds=settings().misfire_grace_seconds)
+    schedule_report.show(printer(), found, tasks=tasks, grace=grace)
 
 
 @app.command()
@@ -160,15 +158,11 @@ def resume(schedule: Name) -> None:
 
 
 @app.command()
+@takes(rule=RuleOptions, policies=PolicyOptions)
 def update(
     schedule: Name,
     *,
-    every: Every = None,
-    cron: Cron = None,
-    at: At = None,
-    type_: Type = None,
-    expr: Expr = None,
-    timezone: Timezone = None,
+    rule: RuleOptions,
     name: Annotated[str | None, typer.Option("--name", help="A new name.")] = None,
     text: InputText = None,
     tweak: Tweaks = None,
@@ -177,26 +171,38 @@ def update(
     queue: Queue = None,
     max_retries: MaxRetries = None,
     timeout: Timeout = None,
+    policies: PolicyOptions,
     unset: Annotated[
-        list[RunOption] | None,
-        typer.Option("--unset", help="Leave it to the flow again; repeatable."),
+        list[str] | None,
+        typer.Option(
+            "--unset",
+            metavar="OPTION",
+            help="Leave it to the flow again, or to its default; repeatable.",
+        ),
     ] = None,
 ) -> None:
-    """Change a schedule; what is not given stays. --tweak replaces all its tweaks.
+    """Change a schedule; what is not given stays.
 
-    What is unset is left to the flow again.
+    New rules replace all its rules, --exclude all its exclusions, --tweak all its tweaks. What is
+    unset, such as priority or quiet-hours, is left to the flow or to its default again.
 
     Example: automagik schedules update greeter-every-5m --every 10m
     """
     from automagik.cli import schedule_report
     from automagik.cli.run_input import run_input_from
+    from automagik.core.scheduler.unset import unset_options
     from automagik.core.scheduler.values import ScheduleChange
 
     said = run_input_from(text, tweaks=tweak)
+    cadence, *more_cadences = rule.cadences() or (None,)
+    schedule_id = _resolve(schedule)
+    zone = rule.timezone or _manager().get(schedule_id).timezone
     change = ScheduleChange(
         name=name,
-        cadence=given_cadence(type_=type_, expr=expr, every=every, cron=cron, at=at),
-        timezone=timezone,
+        cadence=cadence,
+        more_cadences=tuple(each for each in more_cadences if each is not None),
+        timezone=rule.timezone,
+        **rule.limits(zone),
         input_value=None if text is None else said.input_value,
         tweaks=said.tweaks or None,
         session_id=said.session_id if session is None else session,
@@ -204,12 +210,34 @@ def update(
         queue=queue,
         max_retries=max_retries,
         timeout=timeout,
-        unset=tuple(unset or ()),
+        policies=policies.change(),
+        unset=unset_options(unset or ()),
     )
     if change == ScheduleChange():
         raise InvalidInput("Nothing to change was given.", hint="For example: --every 10m")
-    updated = _manager().update(_resolve(schedule), change)
+    updated = _manager().update(schedule_id, change)
     schedule_report.say_when(printer(), updated, done="updated")
+
+
+@app.command()
+def explain(
+    schedule: Name,
+    *,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="Which occurrence; by default the latest."),
+    ] = None,
+) -> None:
+    """Say what became of an occurrence and why: a run, or the reason that there was none.
+
+    Example: automagik schedules explain greeter-every-5m --at 2030-12-01T09:00
+    """
+    from automagik.cli import explanations
+    from automagik.cli.schedule_options import instant_of
+
+    found = _manager().get(_resolve(schedule))
+    instant = None if at is None else instant_of(at, timezone=found.timezone)
+    explanations.show(printer(), _manager().explain(found.id, at=instant))
 
 
 @app.command()
@@ -243,39 +271,48 @@ def trigger(schedule: Name, *, wait: Wait = False) -> None:
 
 
 @app.command()
+@takes(rule=RuleOptions)
 def preview(
     schedule: Annotated[
         str | None, typer.Argument(metavar="SCHEDULE", help="A stored one instead of a rule.")
     ] = None,
     *,
-    every: Every = None,
-    cron: Cron = None,
-    at: At = None,
-    type_: Type = None,
-    expr: Expr = None,
-    timezone: Timezone = None,
-    start: Annotated[
+    rule: RuleOptions,
+    begin: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="A time or a date; by default now.")
     ] = None,
+    end_at: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="A time, or a date with all its day.")
+    ] = None,
     count: Annotated[
-        int, typer.Option("-n", "--count", min=1, max=10_000, help="How many; by default 5.")
-    ] = 5,
+        int | None,
+        typer.Option("-n", "--count", min=1, max=10_000, help="How many; by default 5."),
+    ] = None,
 ) -> None:
-    """Show when a rule occurs. Stores nothing, and needs no database unless a schedule is named.
+    """Show when a rule occurs, and what clock changes within a year do to it. Stores nothing.
+
+    It needs no database unless a schedule or a calendar is named.
 
     Example: automagik schedules preview --cron "30 2 * * *" --timezone Europe/Berlin -n 3
     """
     from automagik.cli import schedule_preview
+    from automagik.core.scheduler.rule_text import RuleLimits, RuleText
 
-    given = given_cadence(type_=type_, expr=expr, every=every, cron=cron, at=at)
     if schedule is None:
-        zone = timezone or settings().timezone
-        wanted = schedule_preview.of_rule(required(given), timezone=zone, start=start)
-    elif given or timezone:
+        zone = rule.timezone or settings().timezone
+        text = RuleText(
+            cadences=rule.required_cadences(),
+            timezone=zone,
+            limits=RuleLimits(**rule.limits(zone)),
+        )
+        wanted = schedule_preview.of_rule(
+            text, start=begin, end=end_at, days=_days, shortest=settings().min_interval
+        )
+    elif rule != RuleOptions():
         raise InvalidInput("Either a schedule or a rule, not both.")
     else:
         stored = _manager().get(_resolve(schedule))
-        wanted = schedule_preview.of_schedule(stored, start=start)
+        wanted = schedule_preview.of_schedule(stored, start=begin, end=end_at)
     schedule_preview.show(printer(), wanted, count=count)
 
 
@@ -283,6 +320,12 @@ def _manager() -> "SchedulerManager":
     from automagik.core.scheduler.manager import SchedulerManager
 
     return SchedulerManager(database(), settings())
+
+
+def _days(calendar: str) -> frozenset[date]:
+    from automagik.core.scheduler.calendars import CalendarManager
+
+    return frozenset(each.day for each in CalendarManager(database()).holidays(calendar))
 
 
 def _resolve(reference: str) -> UUID:

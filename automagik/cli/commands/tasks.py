@@ -93,6 +93,18 @@ def show(task: TaskRef) -> None:
 
 
 @app.command()
+def why(task: TaskRef) -> None:
+    """Say in one paragraph what became of a task and why.
+
+    Example: automagik tasks why @last
+    """
+    from automagik.cli import explanations
+
+    tasks = _manager()
+    explanations.show(printer(), tasks.why(tasks.resolve(task)))
+
+
+@app.command()
 def logs(
     task: TaskRef,
     *,

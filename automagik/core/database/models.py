@@ -1,7 +1,7 @@
 """The tables. Rows stay in the room that loads them; edges get values."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +29,10 @@ _PRIORITY = "priority BETWEEN -1000 AND 1000"
 def _one_of(column: str, values: Iterable[str]) -> str:
     quoted = ", ".join(f"'{value}'" for value in values)
     return f"{column} IN ({quoted})"
+
+
+_OVERLAP = ["allow-all", "skip", "buffer-one", "buffer-all", "cancel-other", "terminate-other"]
+_UNFINISHED = _one_of("state", [state for state in TaskState if not state.is_final])
 
 
 class SourceRow(Base):
@@ -146,6 +150,26 @@ class FlowComponentRow(Base):
     parameters: Mapped[list[Any]]
 
 
+class CalendarRow(Base):
+    """A named set of days on which no business is done."""
+
+    __tablename__ = "calendars"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class CalendarDayRow(Base):
+    __tablename__ = "calendar_days"
+
+    calendar: Mapped[str] = mapped_column(
+        ForeignKey("calendars.name", ondelete="CASCADE"), primary_key=True
+    )
+    day: Mapped[date] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(server_default=text("''"))
+
+
 class ScheduleRow(Base):
     """What the user wrote, and from `next_run_at` on what became of it."""
 
@@ -158,6 +182,16 @@ class ScheduleRow(Base):
     expr: Mapped[str]
     timezone: Mapped[str]
     anchor_at: Mapped[datetime]
+    more_cadences: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
+    """Each with `type` and `expr`: the schedule occurs when any of its cadences does."""
+    exclusions: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
+    calendar: Mapped[str | None] = mapped_column(ForeignKey("calendars.name", ondelete="RESTRICT"))
+    on_holiday: Mapped[str] = mapped_column(server_default=text("'skip'"))
+    quiet_hours: Mapped[str | None]
+    starts_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    dst_gap: Mapped[str] = mapped_column(server_default=text("'next'"))
+    dst_fold: Mapped[str] = mapped_column(server_default=text("'first'"))
     input_value: Mapped[str] = mapped_column(server_default=text("''"))
     tweaks: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     session_id: Mapped[str | None]
@@ -165,6 +199,16 @@ class ScheduleRow(Base):
     queue: Mapped[str | None] = mapped_column(ForeignKey("queues.name"))
     max_retries: Mapped[int | None]
     timeout_seconds: Mapped[float | None]
+    at_most_once: Mapped[bool | None]
+    overlap: Mapped[str] = mapped_column(server_default=text("'allow-all'"))
+    misfire: Mapped[str] = mapped_column(server_default=text("'run-once'"))
+    misfire_grace_seconds: Mapped[float | None]
+    catch_up_seconds: Mapped[float | None]
+    catch_up_order: Mapped[str] = mapped_column(server_default=text("'oldest-first'"))
+    jitter_seconds: Mapped[float | None]
+    spread_seconds: Mapped[float | None]
+    max_runs: Mapped[int | None]
+    pause_after_failures: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -174,10 +218,25 @@ class ScheduleRow(Base):
     last_run_at: Mapped[datetime | None]
     counts_from: Mapped[datetime] = mapped_column(server_default=func.now())
     """Since when the rule has been in force without a break: each occurrence after it is told."""
+    runs: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many tasks its clock has made since `max_runs` began to count."""
+    caught_up_from: Mapped[datetime | None]
+    """A catch-up that goes backwards has told all from here to `caught_up_until`."""
+    caught_up_until: Mapped[datetime | None]
 
     __table_args__ = (
         CheckConstraint(_PRIORITY, name="priority_in_range"),
-        CheckConstraint(_one_of("type", ["interval", "cron", "oneshot"]), name="type_known"),
+        CheckConstraint(
+            _one_of("type", ["interval", "cron", "oneshot", "rrule", "calendar"]),
+            name="type_known",
+        ),
+        CheckConstraint(
+            _one_of("on_holiday", ["skip", "next-business-day", "previous-business-day"]),
+            name="on_holiday_known",
+        ),
+        CheckConstraint(_one_of("dst_gap", ["next", "skip"]), name="dst_gap_known"),
+        CheckConstraint(_one_of("dst_fold", ["first", "both"]), name="dst_fold_known"),
+        CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
         CheckConstraint(
             _one_of("status", ["active", "paused", "completed", "error"]), name="status_known"
         ),
@@ -188,10 +247,37 @@ class ScheduleRow(Base):
         CheckConstraint(
             "timeout_seconds > 0 AND timeout_seconds < 'infinity'", name="timeout_finite"
         ),
+        CheckConstraint(_one_of("overlap", _OVERLAP), name="overlap_known"),
+        CheckConstraint(_one_of("misfire", ["run-once", "skip", "run-all"]), name="misfire_known"),
+        CheckConstraint(
+            _one_of("catch_up_order", ["oldest-first", "newest-first"]), name="catch_up_order_known"
+        ),
+        CheckConstraint(
+            "misfire_grace_seconds >= 0 AND misfire_grace_seconds < 'infinity'",
+            name="misfire_grace_finite",
+        ),
+        CheckConstraint(
+            "catch_up_seconds > 0 AND catch_up_seconds < 'infinity'", name="catch_up_finite"
+        ),
+        CheckConstraint("jitter_seconds > 0 AND jitter_seconds < 'infinity'", name="jitter_finite"),
+        CheckConstraint("spread_seconds > 0 AND spread_seconds < 'infinity'", name="spread_finite"),
+        CheckConstraint("max_runs > 0", name="max_runs_positive"),
+        CheckConstraint("pause_after_failures > 0", name="pause_after_failures_positive"),
+        CheckConstraint(
+            "(caught_up_from IS NULL) = (caught_up_until IS NULL)", name="caught_up_or_not"
+        ),
         # Beat: which schedules are due, and when is the next.
         Index("ix_schedules_due", "next_run_at", postgresql_where=text("status = 'active'")),
+        # Beat: which schedules may have a backlog to make up for.
+        Index(
+            "ix_schedules_run_all",
+            "next_run_at",
+            postgresql_where=text("status = 'active' AND misfire = 'run-all'"),
+        ),
         # The schedules of a flow, when it is shown, goes or is deleted.
         Index("ix_schedules_flow_id", "flow_id"),
+        # The schedules of a calendar, when it changes or is deleted.
+        Index("ix_schedules_calendar", "calendar", postgresql_where=text("calendar IS NOT NULL")),
     )
 
 
@@ -240,6 +326,12 @@ class TaskRow(Base):
     timeout_seconds: Mapped[float]
     at_most_once: Mapped[bool] = mapped_column(server_default=text("false"))
     idempotency_key: Mapped[str | None] = mapped_column(unique=True)
+    in_turn: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it waits until no older task of its schedule is unfinished."""
+    # Nobody waits in turn any more when the schedule is deleted.
+    waits_in_turn: Mapped[bool] = mapped_column(
+        Computed("in_turn AND schedule_id IS NOT NULL"), nullable=False
+    )
 
     state: Mapped[str] = mapped_column(server_default=text("'pending'"))
     state_reason: Mapped[str | None]
@@ -277,13 +369,20 @@ class TaskRow(Base):
             "(lease_expires_at IS NOT NULL) = (state = 'running')", name="lease_iff_running"
         ),
         CheckConstraint(_PRIORITY, name="priority_in_range"),
-        # Dispatch: the best due task of a source in a queue.
+        # Dispatch: the best due task of a source in a queue, past those that wait in turn.
         Index(
             "ix_tasks_dispatchable",
             "source_id",
             "queue",
+            "waits_in_turn",
             "turn_at",
             postgresql_where=text("state IN ('pending', 'waiting')"),
+        ),
+        # Dispatch: which schedules have tasks that wait in turn.
+        Index(
+            "ix_tasks_in_turn",
+            "schedule_id",
+            postgresql_where=text("waits_in_turn AND state IN ('pending', 'waiting')"),
         ),
         # Beat: when is the next task due.
         Index(
@@ -295,6 +394,13 @@ class TaskRow(Base):
             "source_id",
             "flow_id",
             postgresql_where=text("state IN ('queued', 'running')"),
+        ),
+        # Overlap: what of a schedule has not ended, and in which order it began.
+        Index(
+            "ix_tasks_unfinished",
+            "schedule_id",
+            "id",
+            postgresql_where=text(f"schedule_id IS NOT NULL AND {_UNFINISHED}"),
         ),
         # Reconciliation: deliveries that may have been lost.
         Index("ix_tasks_queued_at", "queued_at", postgresql_where=text("state = 'queued'")),

@@ -2,7 +2,8 @@
 
 One parser and one calculator for command line, beat and API. The rules themselves:
 intervals in `interval.py`, cron (dialect and behaviour at clock changes) in `cron.py`, one-shots in
-`oneshot.py`.
+`oneshot.py`, recurrence rules of RFC 5545 in `recurrence.py`, "every 2 weeks on mon" in
+`calendar_interval.py`; the last two and cron follow the clock on the wall, `wall_clock.py`.
 """
 
 from collections.abc import Iterator
@@ -11,25 +12,30 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Protocol
 
-from automagik.core.scheduler.cron import Cron, parse_cron
+from automagik.core.scheduler.calendar_interval import parse_calendar
+from automagik.core.scheduler.cron import every_of, parse_cron
+from automagik.core.scheduler.dst import DEFAULT, Dst
 from automagik.core.scheduler.exceptions import InvalidCadence
 from automagik.core.scheduler.interval import Interval, parse_interval
 from automagik.core.scheduler.oneshot import OneShot, load_oneshot, parse_oneshot
+from automagik.core.scheduler.recurrence import parse_recurrence
 from automagik.core.scheduler.schedule_type import ScheduleType
 from automagik.core.scheduler.zones import zone_named
 
 __all__ = [
     "Cadence",
-    "Cron",
+    "Dst",
     "Interval",
     "OneShot",
     "ScheduleType",
     "load_cadence",
+    "occurrences",
     "parse_cadence",
     "upcoming",
 ]
 
 _LONGEST_TEXT = 1000
+_EXAMPLES = "For example: 5m, 0 9 * * 1-5, 2030-12-01T09:00, every 2 weeks on mon at 09:00."
 
 
 class Cadence(Protocol):
@@ -56,18 +62,29 @@ class Cadence(Protocol):
         ...
 
 
-def parse_cadence(type_: str, expr: str, *, timezone: str, now: datetime) -> Cadence:
-    """What a person typed; an interval counts from now.
+def parse_cadence(
+    type_: str, expr: str, *, timezone: str, now: datetime, name: str = "", dst: Dst = DEFAULT
+) -> Cadence:
+    """What a person typed; rules that count from somewhere count from now.
 
-    Raises InvalidCadence with what is wrong and an example.
+    The name decides the values of `H` in a cron rule. Raises InvalidCadence with what is wrong and
+    an example.
     """
     if _type_named(type_) is ScheduleType.ONESHOT:
         _check_text(expr)
         return parse_oneshot(expr, timezone=timezone, now=now)
-    return load_cadence(type_, expr, timezone=timezone, anchor=now)
+    return load_cadence(type_, expr, timezone=timezone, anchor=now, name=name, dst=dst)
 
 
-def load_cadence(type_: str, expr: str, *, timezone: str, anchor: datetime) -> Cadence:
+def load_cadence(
+    type_: str,
+    expr: str,
+    *,
+    timezone: str,
+    anchor: datetime,
+    name: str = "",
+    dst: Dst = DEFAULT,
+) -> Cadence:
     """What is stored, so a one-shot may be past. Parsed rules are cached: beat asks at every fire.
 
     Raises InvalidCadence.
@@ -78,18 +95,25 @@ def load_cadence(type_: str, expr: str, *, timezone: str, anchor: datetime) -> C
         case ScheduleType.INTERVAL:
             zone_named(timezone)
             return parse_interval(expr, anchor=anchor)
+        case ScheduleType.CRON if every := every_of(expr):
+            return load_cadence(ScheduleType.INTERVAL, every, timezone=timezone, anchor=anchor)
         case ScheduleType.CRON:
-            return parse_cron(expr, timezone=timezone)
+            return parse_cron(expr, timezone=timezone, name=name, dst=dst)
         case ScheduleType.ONESHOT:
             return load_oneshot(expr, timezone=timezone)
+        case ScheduleType.RRULE:
+            return parse_recurrence(expr, timezone=timezone, anchor=anchor, dst=dst)
+        case ScheduleType.CALENDAR:
+            return parse_calendar(expr, timezone=timezone, anchor=anchor, dst=dst)
 
 
 def upcoming(cadence: Cadence, *, after: datetime, count: int) -> list[datetime]:
     """The next occurrences, at most count: there may be fewer, or none."""
-    return list(islice(_occurrences(cadence, after), count))
+    return list(islice(occurrences(cadence, after), count))
 
 
-def _occurrences(cadence: Cadence, instant: datetime) -> Iterator[datetime]:
+def occurrences(cadence: Cadence, instant: datetime) -> Iterator[datetime]:
+    """Those after an instant, one after the other."""
     while (found := cadence.next_after(instant)) is not None:
         yield found
         instant = found
@@ -102,21 +126,19 @@ def _type_named(name: str) -> ScheduleType:
         close = get_close_matches(name.lower(), [*ScheduleType], n=1)
         raise InvalidCadence(
             f"{name!r} is no type of schedule" + (f"; did you mean {close[0]}?" if close else "."),
-            hint="The types are interval, cron and oneshot.",
+            hint=f"The types are {', '.join(ScheduleType)}.",
         ) from None
 
 
 def _check_text(expr: str) -> None:
     """Digits of other scripts count as digits in Python; here they would only be misread."""
     if not expr.strip():
-        raise InvalidCadence(
-            "The time rule is empty.", hint="For example: 5m, 0 9 * * 1-5, 2030-12-01T09:00."
-        )
+        raise InvalidCadence("The time rule is empty.", hint=_EXAMPLES)
     if not expr.isascii():
         odd = next(character for character in expr if not character.isascii())
         raise InvalidCadence(
             f"{expr!r} contains {odd!r}: a time rule is written in plain ASCII.",
-            hint="For example: 5m, 0 9 * * 1-5, 2030-12-01T09:00.",
+            hint=_EXAMPLES,
         )
     if len(expr) > _LONGEST_TEXT:
         raise InvalidCadence(f"A time rule has at most {_LONGEST_TEXT} characters.")

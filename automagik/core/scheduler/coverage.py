@@ -3,9 +3,10 @@
 What should have occurred is computed by the rule itself, for the time that a schedule answers for:
 from `counts_from` to its clock, `next_run_at`. Everything that makes an older occurrence untold on
 purpose moves `counts_from` on: a new rule or zone, a resumption, and the deletion of a task by hand
-or by retention. So there is no false alarm, and behind it nothing is claimed. Schedules that are
-paused or set aside have no clock and are not looked at. A newer tz database may move occurrences of
-the past; until those are pruned they are told as missing.
+or by retention. A schedule that has made all of its runs answers for the time up to the last. So
+there is no false alarm, and behind it nothing is claimed. Schedules that are paused or set aside
+have no clock and are not looked at. A newer tz database may move occurrences of the past; until
+those are pruned they are told as missing.
 """
 
 import json
@@ -13,26 +14,29 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 
-from automagik.core.scheduler.cadence import Cadence, load_cadence
+from automagik.core.scheduler.calendar_days import days_of
 from automagik.core.scheduler.exceptions import InvalidCadence
+from automagik.core.scheduler.rule import Rule, rule_of
+from automagik.core.scheduler.rule_text import RULE_COLUMNS
 
 MOST = 100_000
 """So many occurrences of one schedule are looked at, the newest."""
 BATCH = 20_000
 """So many occurrences, and one schedule's more, are compared at a time."""
 
-_SCHEDULES = text("""
-SELECT id, name, type, expr, timezone, anchor_at, counts_from,
-    coalesce(next_run_at, now()) AS clock
+_SCHEDULES = text(f"""
+SELECT id, counts_from, {", ".join(RULE_COLUMNS)}, CASE
+    WHEN status = 'completed' AND runs >= max_runs THEN coalesce(last_run_at, counts_from)
+    ELSE coalesce(next_run_at, now()) END AS clock
 FROM schedules WHERE status IN ('active', 'completed')
-""")
+""")  # noqa: S608  (constants)
 
 _WITH_TASKS = text("""
 SELECT w.number, t.scheduled_for
@@ -101,8 +105,10 @@ def _batches(
 ) -> Iterator[Sequence[_Expected]]:
     batch: list[_Expected] = []
     size = 0
-    for row in connection.execute(_SCHEDULES).mappings():
-        expected = _expected(row, coverage, most=most)
+    rows = connection.execute(_SCHEDULES).mappings().all()
+    days = days_of(connection, {row["calendar"] for row in rows if row["calendar"] is not None})
+    for row in rows:
+        expected = _expected(row, days, coverage, most=most)
         if expected is None:
             continue
         batch.append(expected)
@@ -114,16 +120,16 @@ def _batches(
         yield batch
 
 
-def _expected(row: RowMapping, coverage: Coverage, *, most: int) -> _Expected | None:
+def _expected(
+    row: RowMapping, days: Mapping[str, frozenset[date]], coverage: Coverage, *, most: int
+) -> _Expected | None:
     try:
-        cadence = load_cadence(
-            row["type"], row["expr"], timezone=row["timezone"], anchor=row["anchor_at"]
-        )
+        rule = rule_of(row, days.__getitem__)
     except InvalidCadence:
         # A beat sets it aside as soon as it is due.
         coverage.unreadable += 1
         return None
-    backwards = _occurrences(cadence, after=row["counts_from"], until=row["clock"])
+    backwards = _occurrences(rule, after=row["counts_from"], until=row["clock"])
     instants = list(islice(backwards, most))
     coverage.occurrences += len(instants)
     coverage.cut += next(backwards, None) is not None
@@ -132,9 +138,9 @@ def _expected(row: RowMapping, coverage: Coverage, *, most: int) -> _Expected | 
     return _Expected(schedule_id=row["id"], schedule=row["name"], instants=instants[::-1])
 
 
-def _occurrences(cadence: Cadence, *, after: datetime, until: datetime) -> Iterator[datetime]:
+def _occurrences(rule: Rule, *, after: datetime, until: datetime) -> Iterator[datetime]:
     """Those between the two, newest first."""
-    while (found := cadence.latest_until(until - datetime.resolution, after=after)) is not None:
+    while (found := rule.latest_until(until - datetime.resolution, after=after)) is not None:
         yield found
         until = found
 

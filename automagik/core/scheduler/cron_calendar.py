@@ -1,16 +1,12 @@
-"""What a cron rule matches, on the naive calendar: no zones here."""
+"""The dates of a cron rule. A month has 28 layouts: four lengths, seven weekdays to begin with."""
 
-from bisect import bisect_left, bisect_right
 from calendar import monthrange
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date
+from functools import lru_cache
 
-FIRST_DATE = date(1, 2, 1)
-LAST_DATE = date(9999, 12, 1)
-"""Where searches end: a little inside what Python can express in every zone."""
-
-_DAY = timedelta(days=1)
+from automagik.core.scheduler.timetable import FIRST_DATE, LAST_DATE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +15,9 @@ class Days:
 
     months: frozenset[int]
     days: frozenset[int]
-    last_day: bool
+    """-1 is the last day of the month, -2 the one before it."""
+    nearest: frozenset[int]
+    """The same, but each stands for the Monday to Friday that is nearest to it in its month."""
     weekdays: frozenset[int]
     nth_weekdays: frozenset[tuple[int, int]]
     """(weekday, n): the n-th such weekday of the month."""
@@ -27,107 +25,68 @@ class Days:
     either: bool
     """Day of month or day of week is enough; else both must match."""
 
-    def __contains__(self, day: date) -> bool:
-        if day.month not in self.months:
-            return False
-        if self.either:
-            return self._has_day_of_month(day) or self._has_day_of_week(day)
-        return self._has_day_of_month(day) and self._has_day_of_week(day)
-
     def first_from(self, day: date, *, end: date = LAST_DATE) -> date | None:
         """The first matching date in [day, end)."""
-        while day < end:
-            if day in self:
-                return day
-            skip = day.month not in self.months
-            day = (day.replace(day=28) + 4 * _DAY).replace(day=1) if skip else day + _DAY
+        year, month, low = day.year, day.month, day.day
+        while (year, month) <= (end.year, end.month):
+            for found in self._in_month(year, month):
+                if found >= low:
+                    first = date(year, month, found)
+                    return first if first < end else None
+            year, month, low = (year, month + 1, 1) if month < 12 else (year + 1, 1, 1)
         return None
 
     def last_until(self, day: date) -> date | None:
-        while day > FIRST_DATE:
-            if day in self:
-                return day
-            day = (day if day.month in self.months else day.replace(day=1)) - _DAY
+        year, month, high = day.year, day.month, day.day
+        while year >= FIRST_DATE.year:
+            for found in reversed(self._in_month(year, month)):
+                if found <= high:
+                    last = date(year, month, found)
+                    return last if last > FIRST_DATE else None
+            year, month, high = (year, month - 1, 31) if month > 1 else (year - 1, 12, 31)
         return None
 
-    def _has_day_of_month(self, day: date) -> bool:
-        return day.day in self.days or (self.last_day and _is_last_day(day))
-
-    def _has_day_of_week(self, day: date) -> bool:
-        weekday = day.isoweekday() % 7
-        return (
-            weekday in self.weekdays
-            or (weekday, (day.day + 6) // 7) in self.nth_weekdays
-            or (weekday in self.last_weekdays and (day + 7 * _DAY).month != day.month)
-        )
+    def _in_month(self, year: int, month: int) -> tuple[int, ...]:
+        if month not in self.months:
+            return ()
+        first, length = monthrange(year, month)
+        return _in_month(self, (first + 1) % 7, length)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fields:
-    """A whole rule: the dates, and the times of such a date as sorted values per unit."""
-
-    days: Days
-    hours: tuple[int, ...]
-    minutes: tuple[int, ...]
-    seconds: tuple[int, ...]
-
-    def first_from(self, wall: datetime) -> datetime | None:
-        """The first matching wall time at or after this one."""
-        if wall.date() in self.days and wall.date() < LAST_DATE:
-            found = _at_or_after(self._units, (wall.hour, wall.minute, wall.second))
-            if found:
-                return _combine(wall.date(), found)
-        day = self.days.first_from(wall.date() + _DAY)
-        return _combine(day, [unit[0] for unit in self._units]) if day else None
-
-    def last_until(self, wall: datetime) -> datetime | None:
-        """The last matching wall time at or before this one."""
-        if wall.date() in self.days:
-            found = _at_or_before(self._units, (wall.hour, wall.minute, wall.second))
-            if found:
-                return _combine(wall.date(), found)
-        day = self.days.last_until(wall.date() - _DAY)
-        return _combine(day, [unit[-1] for unit in self._units]) if day else None
-
-    @property
-    def _units(self) -> tuple[tuple[int, ...], ...]:
-        return self.hours, self.minutes, self.seconds
+@lru_cache(maxsize=16_384)
+def _in_month(rule: Days, first: int, length: int) -> tuple[int, ...]:
+    """The days, rising, in a month that begins on the weekday `first`."""
+    by_number = _numbered(rule.days, length) | {
+        _nearest(day, first, length) for day in _numbered(rule.nearest, length)
+    }
+    by_weekday = {day for day in range(1, length + 1) if _has_weekday(rule, day, first, length)}
+    return tuple(sorted(by_number | by_weekday if rule.either else by_number & by_weekday))
 
 
-def _combine(day: date, units: Sequence[int]) -> datetime:
-    hour, minute, second = units
-    return datetime.combine(day, time(hour, minute, second))
+def _numbered(days: Iterable[int], length: int) -> set[int]:
+    """Those that the month has, counted from its beginning."""
+    counted = {day if day > 0 else length + 1 + day for day in days}
+    return {day for day in counted if 1 <= day <= length}
 
 
-def _at_or_after(
-    units: Sequence[tuple[int, ...]], limit: tuple[int, ...]
-) -> tuple[int, ...] | None:
-    """The smallest combination of one value per unit that is not below the limit."""
-    if not units:
-        return ()
-    values, place = units[0], bisect_left(units[0], limit[0])
-    if place < len(values) and values[place] == limit[0]:
-        rest = _at_or_after(units[1:], limit[1:])
-        if rest is not None:
-            return (limit[0], *rest)
-        place += 1
-    return (values[place], *(unit[0] for unit in units[1:])) if place < len(values) else None
+def _has_weekday(rule: Days, day: int, first: int, length: int) -> bool:
+    weekday = _weekday(day, first)
+    return (
+        weekday in rule.weekdays
+        or (weekday, (day + 6) // 7) in rule.nth_weekdays
+        or (weekday in rule.last_weekdays and day + 7 > length)
+    )
 
 
-def _at_or_before(
-    units: Sequence[tuple[int, ...]], limit: tuple[int, ...]
-) -> tuple[int, ...] | None:
-    """The largest combination of one value per unit that is not above the limit."""
-    if not units:
-        return ()
-    values, place = units[0], bisect_right(units[0], limit[0]) - 1
-    if place >= 0 and values[place] == limit[0]:
-        rest = _at_or_before(units[1:], limit[1:])
-        if rest is not None:
-            return (limit[0], *rest)
-        place -= 1
-    return (values[place], *(unit[-1] for unit in units[1:])) if place >= 0 else None
+def _nearest(day: int, first: int, length: int) -> int:
+    """The Monday to Friday nearest to the day; the month is never left."""
+    match _weekday(day, first):
+        case 6:
+            return day - 1 if day > 1 else day + 2
+        case 0:
+            return day + 1 if day < length else day - 2
+    return day
 
 
-def _is_last_day(day: date) -> bool:
-    return day.day == monthrange(day.year, day.month)[1]
+def _weekday(day: int, first: int) -> int:
+    return (first + day - 1) % 7

@@ -3,8 +3,11 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from automagik.core.scheduler.cron_calendar import Fields
-from automagik.core.scheduler.cron_fields import LAST_WEEKDAY, MONTHS, NTH_WEEKDAY, WEEKDAYS, Texts
+from automagik.core.scheduler.cron_calendar import Days
+from automagik.core.scheduler.cron_fields import LAST_WEEKDAY, NTH_WEEKDAY, SPECIAL_DAY, Texts
+from automagik.core.scheduler.cron_parts import MONTHS, WEEKDAYS
+from automagik.core.scheduler.timetable import Timetable
+from automagik.core.scheduler.words import join, ordinal
 
 _MONTHS = ("", *MONTHS)
 _WEEKDAYS = (*WEEKDAYS, WEEKDAYS[0])
@@ -13,9 +16,9 @@ _NTH = ("", "first", "second", "third", "fourth", "fifth")
 _MOST_TIMES = 6
 
 
-def describe_cron(texts: Texts, fields: Fields) -> str:
+def describe_cron(texts: Texts, fields: Timetable[Days]) -> str:
     """Such as `at 09:00, Monday to Friday`. The fields are those of the texts."""
-    months = _items(texts.month, sorted(fields.days.months), names=_MONTHS)
+    months = _items(texts.month, sorted(fields.dates.months), names=_MONTHS)
     phrases = (
         _times(texts, fields),
         _days(texts, fields),
@@ -24,10 +27,10 @@ def describe_cron(texts: Texts, fields: Fields) -> str:
     return ", ".join(filter(None, phrases))
 
 
-def _times(texts: Texts, fields: Fields) -> str:
+def _times(texts: Texts, fields: Timetable[Days]) -> str:
     stars = "*" in texts.hour + texts.minute + texts.second
     if not stars and len(fields.hours) * len(fields.minutes) * len(fields.seconds) <= _MOST_TIMES:
-        return "at " + _join(
+        return "at " + join(
             f"{hour:02}:{minute:02}" + (f":{second:02}" if texts.second != "0" else "")
             for hour in fields.hours
             for minute in fields.minutes
@@ -52,30 +55,44 @@ def _unit(text: str, noun: str, values: Sequence[int], *, size: int, is_finest: 
     if text.startswith("*") and step.isdigit() and size % int(step) == 0:
         if is_finest:
             return f"every {noun}" if step == "1" else f"every {step} {noun}s"
-        return f"in every {noun}" if step == "1" else f"in every {_ordinal(int(step))} {noun}"
+        return f"in every {noun}" if step == "1" else f"in every {ordinal(int(step))} {noun}"
     place = "at" if is_finest else "in"
     plural = "s" if len(values) > 1 else ""
     return f"{place} {noun}{plural} {_items(text, values, names=_NUMBERS)}"
 
 
-def _days(texts: Texts, fields: Fields) -> str:
+def _days(texts: Texts, fields: Timetable[Days]) -> str:
     days = "" if texts.day == "*" else _days_of_month(texts, fields)
     weekdays = "" if texts.weekday == "*" else _days_of_week(texts, fields)
     if days and weekdays:
-        return f"{days} or {weekdays}" if fields.days.either else f"{days} if it is {weekdays}"
+        return f"{days} or {weekdays}" if fields.dates.either else f"{days} if it is {weekdays}"
     return days or weekdays
 
 
-def _days_of_month(texts: Texts, fields: Fields) -> str:
-    numbered = ",".join(part for part in texts.day.split(",") if part != "L")
-    found = ["the last day"] if fields.days.last_day else []
+def _days_of_month(texts: Texts, fields: Timetable[Days]) -> str:
+    parts = texts.day.split(",")
+    special = [match for part in parts if (match := SPECIAL_DAY.fullmatch(part))]
+    numbered = [part for part in parts if not SPECIAL_DAY.fullmatch(part)]
+    found = [_special_day(match) for match in special]
     if numbered:
-        noun = "days" if len(fields.days.days) > 1 else "day"
-        found.insert(0, f"{noun} {_items(numbered, sorted(fields.days.days), names=_NUMBERS)}")
-    return f"on {_join(found)} of the month"
+        days = sorted(day for day in fields.dates.days if day > 0)
+        noun = "days" if len(days) > 1 else "day"
+        found.insert(0, f"{noun} {_items(','.join(numbered), days, names=_NUMBERS)}")
+    return f"on {join(found)} of the month"
 
 
-def _days_of_week(texts: Texts, fields: Fields) -> str:
+def _special_day(match: re.Match[str]) -> str:
+    before = int(match["before"] or 0)
+    if match["day"]:
+        day = f"day {match['day']}"
+    else:
+        day = f"the {ordinal(before)} day before the last" if before else "the last day"
+    if not match[0].endswith("W"):
+        return day
+    return f"the weekday nearest to {day}" if match["day"] or before else "the last weekday"
+
+
+def _days_of_week(texts: Texts, fields: Timetable[Days]) -> str:
     plain, of_the_month = [], []
     for part in texts.weekday.split(","):
         if match := NTH_WEEKDAY.fullmatch(part):
@@ -84,9 +101,9 @@ def _days_of_week(texts: Texts, fields: Fields) -> str:
             of_the_month.append(f"the last {_name(match[1] or match[2], _WEEKDAYS)}")
         else:
             plain.append(part)
-    found = [f"{_join(of_the_month)} of the month"] if of_the_month else []
+    found = [f"{join(of_the_month)} of the month"] if of_the_month else []
     if plain:
-        values = sorted(fields.days.weekdays)
+        values = sorted(fields.dates.weekdays)
         found.insert(0, _items(",".join(plain), values, names=_WEEKDAYS))
     return " or ".join(found)
 
@@ -94,8 +111,8 @@ def _days_of_week(texts: Texts, fields: Fields) -> str:
 def _items(text: str, values: Iterable[int], *, names: Sequence[str]) -> str:
     """The parts as they are written, `9 to 17`; with steps the values themselves."""
     if "*" in text or "/" in text:
-        return _join(names[value] for value in values)
-    return _join(
+        return join(names[value] for value in values)
+    return join(
         " to ".join(dict.fromkeys(_name(end, names) for end in part.split("-")))
         for part in text.split(",")
     )
@@ -105,12 +122,3 @@ def _name(text: str, names: Sequence[str]) -> str:
     if re.fullmatch("[0-9]+", text):
         return names[int(text)]
     return next((name for name in names if name.upper().startswith(text)), "the last")
-
-
-def _ordinal(number: int) -> str:
-    return f"{number}th" if number > 3 else ("", "1st", "2nd", "3rd")[number]
-
-
-def _join(items: Iterable[str]) -> str:
-    found = list(items)
-    return " and ".join(filter(None, (", ".join(found[:-1]), found[-1])))

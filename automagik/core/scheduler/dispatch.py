@@ -23,13 +23,44 @@ GROUP BY q.name
 """)
 
 # A full flow is left out from the start: its backlog would take the places of the others.
+#
+# Tasks that wait in turn are passed by, however many they are: of each schedule only the oldest
+# unfinished task is looked at. It may go when no other is under way: ids grow with time, but two
+# beats may disagree about it by a little.
 _DISPATCHABLE = text("""
-WITH limited AS (
+WITH RECURSIVE limited AS (
     SELECT f.id, f.max_parallel_runs - (
         SELECT count(*) FROM tasks u
         WHERE u.source_id = f.source_id AND u.flow_id = f.id AND u.state IN ('queued', 'running')
     ) AS free
     FROM flows f WHERE f.max_parallel_runs IS NOT NULL AND f.source_id = ANY(:sources)
+), buffers AS (
+    (
+        SELECT t.schedule_id FROM tasks t
+        WHERE t.waits_in_turn AND t.state IN ('pending', 'waiting')
+        ORDER BY t.schedule_id LIMIT 1
+    ) UNION ALL
+    SELECT (
+        SELECT t.schedule_id FROM tasks t
+        WHERE t.waits_in_turn AND t.state IN ('pending', 'waiting')
+            AND t.schedule_id > b.schedule_id
+        ORDER BY t.schedule_id LIMIT 1
+    ) FROM buffers b WHERE b.schedule_id IS NOT NULL
+), heads AS MATERIALIZED (
+    SELECT h.* FROM buffers b CROSS JOIN LATERAL (
+        SELECT t.id, t.source_id, t.queue, t.flow_id, t.schedule_id, t.turn_at, t.run_at, t.state,
+            t.waits_in_turn
+        FROM tasks t
+        WHERE t.schedule_id = b.schedule_id
+            AND t.state IN ('pending', 'queued', 'running', 'waiting', 'paused')
+        ORDER BY t.id LIMIT 1
+    ) h
+    WHERE h.waits_in_turn AND h.state IN ('pending', 'waiting') AND h.run_at <= now()
+        AND NOT EXISTS (
+            SELECT FROM tasks u
+            WHERE u.source_id = h.source_id AND u.flow_id = h.flow_id
+                AND u.schedule_id = h.schedule_id AND u.state IN ('queued', 'running')
+        )
 ), ranked AS (
     SELECT due.*, rooms.queue, places.source_id, places.free, rooms.room,
         row_number() OVER (PARTITION BY places.source_id ORDER BY due.turn_at) AS of_source,
@@ -38,12 +69,18 @@ WITH limited AS (
     FROM unnest(CAST(:sources AS uuid[]), CAST(:free AS int[])) AS places (source_id, free)
     CROSS JOIN unnest(CAST(:queues AS text[]), CAST(:rooms AS int[])) AS rooms (queue, room)
     CROSS JOIN LATERAL (
-        SELECT t.id, t.flow_id, t.schedule_id, t.turn_at FROM tasks t
-        WHERE t.source_id = places.source_id AND t.queue = rooms.queue
-            AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
-            AND t.flow_id NOT IN (SELECT id FROM limited WHERE limited.free <= 0)
-        ORDER BY t.turn_at
-        LIMIT least(places.free, rooms.room)
+        (
+            SELECT t.id, t.flow_id, t.schedule_id, t.turn_at FROM tasks t
+            WHERE t.source_id = places.source_id AND t.queue = rooms.queue AND NOT t.waits_in_turn
+                AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
+                AND t.flow_id NOT IN (SELECT id FROM limited WHERE limited.free <= 0)
+            ORDER BY t.turn_at
+            LIMIT least(places.free, rooms.room)
+        ) UNION ALL (
+            SELECT h.id, h.flow_id, h.schedule_id, h.turn_at FROM heads h
+            WHERE h.source_id = places.source_id AND h.queue = rooms.queue
+                AND h.flow_id NOT IN (SELECT id FROM limited WHERE limited.free <= 0)
+        )
     ) due
 )
 SELECT r.id, r.source_id, r.queue, f.name AS flow, c.name AS schedule

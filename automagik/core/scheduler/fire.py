@@ -1,8 +1,12 @@
-"""Due schedules become tasks: one transaction per batch, one task per occurrence."""
+"""Due schedules become tasks: one transaction per batch, one task per occurrence.
+
+A schedule that makes up for a backlog is served apart from those that are on time, a few of them
+and a part of each at a time, so that the others do not wait. Its tasks yield to live ones.
+"""
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,62 +18,65 @@ from automagik.core.config import Settings
 from automagik.core.database.base import new_id
 from automagik.core.exceptions import AutomagikError
 from automagik.core.scheduler.batch import BATCH
-from automagik.core.scheduler.cadence import Cadence, load_cadence
+from automagik.core.scheduler.calendar_days import days_of
 from automagik.core.scheduler.exceptions import FlowGone
+from automagik.core.scheduler.failing import failing, why_paused
+from automagik.core.scheduler.overlap import cancel_others, count_unfinished
+from automagik.core.scheduler.plan import Firing, Run, Standing, Told, plan
+from automagik.core.scheduler.policies import Overlap, Policies
+from automagik.core.scheduler.policy_columns import COLUMNS, policies_of
+from automagik.core.scheduler.rule import DaysOf, LeftOut, Rule, rule_of
+from automagik.core.scheduler.rule_text import RULE_COLUMNS
 
 logger = logging.getLogger(__name__)
 
+CATCHING_UP = 10
+"""So many schedules with a backlog are served in one transaction."""
+YIELD = 100
+"""By so many points of priority a run that makes up for a missed one yields to live ones."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Firing:
-    """What a due schedule comes to: the occurrence that runs now, and the next one."""
+_PROGRESS = ("runs", "caught_up_from", "caught_up_until")
+_READ = ", ".join(
+    f"s.{name}" for name in ("id", "next_run_at", *RULE_COLUMNS, *_PROGRESS, *COLUMNS)
+)
 
-    occurrence: datetime
-    next_run_at: datetime | None
-    missed_since: datetime | None = None
-    """The first of the occurrences that this run makes up for."""
-    missed_until: datetime | None = None
-    """The last of them."""
-
-
-def plan(cadence: Cadence, *, due: datetime, now: datetime, grace: timedelta) -> Firing:
-    """The misfire rule.
-
-    Occurrences up to `grace` late run one by one. One run of the latest makes up for older ones,
-    so that a beat that was down for a day does not cause a storm.
-    """
-    latest = cadence.latest_until(now, after=due) if now - due > grace else None
-    if latest is None:
-        return Firing(occurrence=due, next_run_at=cadence.next_after(due))
-    before = cadence.latest_until(latest - datetime.resolution, after=due)
-    return Firing(
-        occurrence=latest,
-        next_run_at=cadence.next_after(latest),
-        missed_since=due,
-        missed_until=before or due,
-    )
-
-
-_DUE = text("""
-SELECT s.id, s.name, s.type, s.expr, s.timezone, s.anchor_at, s.next_run_at, f.gone_at, now() AS now
+# Where its clock stood before: each occurrence until then has a task or a reason.
+_PASSED_AT = """
+CASE WHEN s.exclusions <> '[]' OR s.calendar IS NOT NULL OR s.quiet_hours IS NOT NULL
+    OR s.starts_at IS NOT NULL
+THEN greatest(s.counts_from, s.last_run_at, (
+    SELECT o.last_at FROM skipped_occurrences o WHERE o.schedule_id = s.id
+    ORDER BY o.first_at DESC LIMIT 1
+)) END
+"""
+_DUE = f"""
+SELECT {_READ}, {_PASSED_AT} AS passed_at, f.gone_at, now() AS now
 FROM schedules s JOIN flows f ON f.id = s.flow_id
-WHERE s.status = 'active' AND s.next_run_at <= now()
+WHERE s.status = 'active' AND s.next_run_at <= now() AND {{which}}
 ORDER BY s.next_run_at
 FOR UPDATE OF s SKIP LOCKED
 LIMIT :batch
-""")
+"""  # noqa: S608  (constants)
+_IS_LATE = """
+now() - s.next_run_at > make_interval(secs => least(
+    coalesce(s.misfire_grace_seconds, CAST(:grace AS double precision)), 1e10))
+"""
+_ON_TIME = text(_DUE.format(which=f"(s.misfire <> 'run-all' OR NOT {_IS_LATE})"))
+_BEHIND = text(_DUE.format(which=f"s.misfire = 'run-all' AND {_IS_LATE}"))
 
 # One statement for the whole batch. Inputs, which may be large, do not leave the database.
 _INSERT_TASKS = text("""
 INSERT INTO tasks (id, flow_id, flow_version_id, source_id, schedule_id, scheduled_for, run_at,
-    input_value, tweaks, session_id, priority, queue, at_most_once, max_retries, max_attempts,
-    timeout_seconds, state_actor, state_reason)
-SELECT r.id, f.id, f.version_id, f.source_id, s.id, r.scheduled_for, r.scheduled_for,
-    s.input_value, s.tweaks, s.session_id, coalesce(s.priority, f.priority, 0),
-    coalesce(s.queue, f.queue, :queue), f.at_most_once, limits.retries, limits.retries + 1,
+    input_value, tweaks, session_id, priority, queue, at_most_once, in_turn, max_retries,
+    max_attempts, timeout_seconds, state_actor, state_reason)
+SELECT r.id, f.id, f.version_id, f.source_id, s.id, r.scheduled_for, r.run_at,
+    s.input_value, s.tweaks, s.session_id,
+    greatest(coalesce(s.priority, f.priority, 0) - r.yields, -1000),
+    coalesce(s.queue, f.queue, :queue), coalesce(s.at_most_once, f.at_most_once), r.in_turn,
+    limits.retries, limits.retries + 1,
     coalesce(s.timeout_seconds, f.timeout_seconds, :timeout_seconds), :actor, r.state_reason
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, schedule_id uuid,
-    scheduled_for timestamptz, state_reason text)
+    scheduled_for timestamptz, run_at timestamptz, yields int, in_turn boolean, state_reason text)
 JOIN schedules s ON s.id = r.schedule_id
 JOIN flows f ON f.id = s.flow_id
 CROSS JOIN LATERAL (SELECT coalesce(s.max_retries, f.max_retries, :max_retries)) limits (retries)
@@ -84,23 +91,30 @@ FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (schedule_id uuid, first_at t
 """)
 
 _MOVE_CLOCKS = text("""
-UPDATE schedules SET next_run_at = r.next_run_at, last_run_at = coalesce(r.ran_at, last_run_at),
-    status = r.status, status_reason = r.status_reason
+UPDATE schedules SET next_run_at = r.next_run_at, last_run_at = greatest(r.ran_at, last_run_at),
+    runs = runs + coalesce(r.made, 0), caught_up_from = r.told_since,
+    caught_up_until = r.told_until, status = r.status, status_reason = r.status_reason
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, next_run_at timestamptz,
-    ran_at timestamptz, status text, status_reason text)
+    ran_at timestamptz, made int, told_since timestamptz, told_until timestamptz, status text,
+    status_reason text)
 WHERE schedules.id = r.id
 """)
 
 
 def fire(connection: Connection, *, settings: Settings, actor: str) -> int:
-    """Turns one batch of due schedules into tasks; returns how many schedules were due."""
-    due = connection.execute(_DUE, {"batch": BATCH}).mappings().all()
+    """Turns one batch of due schedules into tasks; returns how many schedules were served."""
+    grace = settings.misfire_grace_seconds
+    due = [
+        *connection.execute(_ON_TIME, {"grace": grace, "batch": BATCH}).mappings(),
+        *connection.execute(_BEHIND, {"grace": grace, "batch": CATCHING_UP}).mappings(),
+    ]
     if not due:
         return 0
-    grace = timedelta(seconds=settings.misfire_grace_seconds)
-    moves = [_move(row, grace) for row in due]
-    tasks = [move.task for move in moves if move.task is not None]
-    if tasks:
+    moves = list(_moves(connection, due, timedelta(seconds=grace)))
+    replacing = [task for move in moves if move.replaces for task in move.tasks]
+    if replacing:
+        cancel_others(connection, _as_json(replacing), actor=actor)
+    if tasks := [task for move in moves for task in move.tasks]:
         arguments = {
             "rows": _as_json(tasks),
             "actor": actor,
@@ -109,7 +123,7 @@ def fire(connection: Connection, *, settings: Settings, actor: str) -> int:
             "timeout_seconds": settings.run_timeout_seconds,
         }
         connection.execute(_INSERT_TASKS, arguments)
-    if skipped := [move.skipped for move in moves if move.skipped is not None]:
+    if skipped := [range_ for move in moves for range_ in move.skipped]:
         connection.execute(_TELL_SKIPPED, {"rows": _as_json(skipped)})
     connection.execute(_MOVE_CLOCKS, {"rows": _as_json([move.clock for move in moves])})
     return len(due)
@@ -117,59 +131,142 @@ def fire(connection: Connection, *, settings: Settings, actor: str) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Move:
-    """The rows that a due schedule comes to; each of its occurrences is in one of the first two."""
+    """The rows that a due schedule comes to; its occurrences are in one of the first two."""
 
-    task: dict[str, Any] | None = None
-    skipped: dict[str, Any] | None = None
-    clock: dict[str, Any]
+    tasks: Sequence[Mapping[str, Any]] = ()
+    skipped: Sequence[Mapping[str, Any]]
+    clock: Mapping[str, Any]
+    replaces: bool = False
 
 
-def _move(row: RowMapping, grace: timedelta) -> _Move:
+def _moves(connection: Connection, due: Sequence[RowMapping], grace: timedelta) -> Iterator[_Move]:
+    """Looks at the tasks of those schedules only whose policies ask for it."""
+    watched = [row["id"] for row in due if row["pause_after_failures"] is not None]
+    failed = failing(connection, watched)
+    looking_back = [row["id"] for row in due if Overlap(row["overlap"]).looks_back]
+    unfinished = count_unfinished(connection, looking_back)
+    days = days_of(connection, {row["calendar"] for row in due if row["calendar"] is not None})
+    for row in due:
+        if row["id"] in failed:
+            why = why_paused(row["pause_after_failures"])
+            yield _stopped(row, "paused", why, skip="paused")
+        else:
+            yield _move(row, grace, days.__getitem__, unfinished=unfinished.get(row["id"], 0))
+
+
+def _move(row: RowMapping, grace: timedelta, days: DaysOf, *, unfinished: int) -> _Move:
     try:
-        firing = _plan_row(row, grace)
+        policies, rule = policies_of(row), _rule(row, days)
+        firing = _plan_row(row, rule, policies, grace, unfinished=unfinished)
+        left_out = _left_out(row, rule, firing)
     except Exception as error:
         # Whatever is wrong with it: it is set aside with its reason and does not stop the others.
         logger.exception("Schedule %s is set aside", row["name"])
         known = isinstance(error, AutomagikError)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
-        return _Move(
-            skipped=_skipped(row, "error", until=row["next_run_at"]),
-            clock={"id": row["id"], "status": "error", "status_reason": reason},
-        )
-    clock = {
-        "id": row["id"],
-        "next_run_at": firing.next_run_at,
-        "ran_at": firing.occurrence,
-        "status": "completed" if firing.next_run_at is None else "active",
-    }
-    missed = firing.missed_until
-    skipped = None if missed is None else _skipped(row, "misfire", until=missed)
-    return _Move(task=_task(row, firing), skipped=skipped, clock=clock)
+        why = str(error) if known else f"{type(error).__name__}: {error}"
+        return _stopped(row, "error", why, skip="flow-gone" if row["gone_at"] else "error")
+    return _Move(
+        tasks=[_task(row, policies, run, number) for number, run in enumerate(firing.runs)],
+        skipped=[
+            *(_skipped(row, each.first_at, each.last_at, each.reason) for each in left_out),
+            *(_skipped(row, each.first_at, each.last_at, each.reason) for each in firing.skipped),
+        ],
+        clock=_clock(row, firing, policies),
+        replaces=policies.overlap.replaces,
+    )
 
 
-def _skipped(row: RowMapping, reason: str, *, until: datetime) -> dict[str, Any]:
-    """From the occurrence that is due on."""
-    first_at = row["next_run_at"]
-    return {"schedule_id": row["id"], "first_at": first_at, "last_at": until, "reason": reason}
+def _stopped(row: RowMapping, status: str, why: str, *, skip: str) -> _Move:
+    """The occurrence that is due has no task; later ones are not told."""
+    due = row["next_run_at"]
+    return _Move(
+        skipped=[_skipped(row, due, due, skip)],
+        clock={"id": row["id"], "status": status, "status_reason": why},
+    )
 
 
-def _plan_row(row: RowMapping, grace: timedelta) -> Firing:
+def _plan_row(
+    row: RowMapping, rule: Rule, policies: Policies, grace: timedelta, *, unfinished: int
+) -> Firing:
+    told = None
+    if row["caught_up_from"] is not None:
+        told = Told(since=row["caught_up_from"], until=row["caught_up_until"])
+    standing = Standing(
+        due=row["next_run_at"],
+        now=row["now"],
+        unfinished=unfinished,
+        runs=row["runs"],
+        told=told,
+    )
+    own_grace = policies.misfire_grace
+    return plan(
+        rule,
+        standing,
+        policies=policies,
+        grace=grace if own_grace is None else own_grace,
+    )
+
+
+def _rule(row: RowMapping, days: DaysOf) -> Rule:
+    """Raises FlowGone and InvalidCadence."""
     if row["gone_at"] is not None:
         raise FlowGone
-    cadence = load_cadence(
-        row["type"], row["expr"], timezone=row["timezone"], anchor=row["anchor_at"]
-    )
-    return plan(cadence, due=row["next_run_at"], now=row["now"], grace=grace)
+    return rule_of(row, days)
 
 
-def _task(row: RowMapping, firing: Firing) -> dict[str, Any]:
+def _left_out(row: RowMapping, rule: Rule, firing: Firing) -> Sequence[LeftOut]:
+    """What the rule left out since its clock moved last, up to the newest that is told now."""
+    if row["passed_at"] is None:
+        return ()
+    told = [*(run.at for run in firing.runs), *(each.last_at for each in firing.skipped)]
+    return rule.left_out(row["passed_at"], max([row["next_run_at"], *told]))
+
+
+def _clock(row: RowMapping, firing: Firing, policies: Policies) -> Mapping[str, Any]:
+    told = firing.told
+    return {
+        "id": row["id"],
+        "next_run_at": firing.next_run_at,
+        "ran_at": max((run.at for run in firing.runs), default=None),
+        "made": len(firing.runs),
+        "told_since": told and told.since,
+        "told_until": told and told.until,
+        "status": "completed" if firing.next_run_at is None else "active",
+        "status_reason": _why_completed(firing, policies),
+    }
+
+
+def _why_completed(firing: Firing, policies: Policies) -> str | None:
+    """The end of a rule needs no words, unless its last occurrence did not run."""
+    if firing.is_used_up:
+        return f"it has made all of its runs: {policies.max_runs}"
+    if firing.next_run_at is None and not firing.runs:
+        return f"its last occurrence was skipped: {firing.skipped[-1].reason}"
+    return None
+
+
+def _skipped(row: RowMapping, first: datetime, last: datetime, reason: str) -> Mapping[str, Any]:
+    return {"schedule_id": row["id"], "first_at": first, "last_at": last, "reason": reason}
+
+
+def _task(row: RowMapping, policies: Policies, run: Run, number: int) -> Mapping[str, Any]:
+    """Ids grow, so that the turn of a task is its place in the plan.
+
+    What catches up counts as waiting from now on: by its age it would come before all live runs.
+    """
+    run_at = run.at + policies.delay(row["id"], run.at)
+    if run.catches_up:
+        run_at = max(run_at, row["now"] + number * timedelta.resolution)
     reason = None
-    if firing.missed_since is not None:
-        reason = f"makes up for all occurrences since {firing.missed_since.isoformat()}"
+    if run.makes_up_since is not None:
+        reason = f"makes up for all occurrences since {run.makes_up_since.isoformat()}"
     return {
         "id": new_id(),
         "schedule_id": row["id"],
-        "scheduled_for": firing.occurrence,
+        "scheduled_for": run.at,
+        "run_at": run_at,
+        "yields": YIELD if run.catches_up else 0,
+        "in_turn": policies.overlap.waits,
         "state_reason": reason,
     }
 

@@ -19,10 +19,16 @@ from automagik.core.flows.input_check import checked_input
 from automagik.core.flows.manager import FlowManager
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler import changes, rows
+from automagik.core.scheduler.calendar_days import calendar_of, held_days
 from automagik.core.scheduler.changes import Columns
+from automagik.core.scheduler.explain import Explanation, explain
 from automagik.core.scheduler.names import checked_name, derived_name
+from automagik.core.scheduler.new_rule import canonical, new_columns
+from automagik.core.scheduler.policy_columns import PolicyChange
 from automagik.core.scheduler.queues import ensure_queue
-from automagik.core.scheduler.values import CadenceText, Schedule, ScheduleChange, ScheduleStatus
+from automagik.core.scheduler.rule import DaysOf
+from automagik.core.scheduler.rule_text import CadenceText, RuleLimits, RuleText
+from automagik.core.scheduler.values import Schedule, ScheduleChange, ScheduleStatus
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.values import Task
 
@@ -42,34 +48,37 @@ class SchedulerManager:
         cadence: CadenceText,
         *,
         run_input: FlowInput,
+        more_cadences: Sequence[CadenceText] = (),
         timezone: str | None = None,
+        limits: RuleLimits | None = None,
         name: str | None = None,
         priority: int | None = None,
         queue: str | None = None,
         max_retries: int | None = None,
         timeout: timedelta | None = None,
+        policies: PolicyChange | None = None,
     ) -> Schedule:
         """Active at once. Without a name it gets one; without a zone that of the settings.
 
-        Raises InvalidCadence, InvalidInput, NotFound when the flow was deleted meanwhile, and
-        Conflict when it is gone or the name taken.
+        Raises InvalidCadence, InvalidInput, NotFound when the flow was deleted meanwhile or there
+        is no such calendar, and Conflict when the flow is gone or the name taken.
         """
         columns: Columns = {"flow_id": flow.id} | changes.option_columns(
             priority=priority, queue=queue, max_retries=max_retries, timeout=timeout
         )
-        zone = timezone or self._settings.timezone
+        if policies is not None:
+            columns |= policies.columns()
+        rule = RuleText(
+            cadences=(cadence, *more_cadences),
+            timezone=timezone or self._settings.timezone,
+            limits=limits or RuleLimits(),
+        )
         with self._database.transaction() as connection:
             flow_rows.hold(connection, flow)
-            now = rows.database_now(connection)
-            columns |= changes.cadence_columns(cadence, timezone=zone, now=now)
             columns |= _input_columns(connection, flow, run_input)
             if queue is not None:
                 ensure_queue(connection, queue)
-            if name is None:
-                made_up = derived_name(flow.name, type_=columns["type"], expr=columns["expr"])
-                schedule_id = rows.add_numbered(connection, columns, name=made_up)
-            else:
-                schedule_id = rows.add(connection, columns, name=checked_name(name))
+            schedule_id = self._add(connection, columns, rule, flow=flow, name=name)
             notify(connection, WAKE)
             return rows.load(connection, schedule_id)
 
@@ -92,7 +101,7 @@ class SchedulerManager:
             query = query.where(ScheduleRow.status == status)
         query = query.order_by(ScheduleRow.next_run_at.nulls_last(), ScheduleRow.name)
         with self._database.transaction() as connection:
-            return [rows.as_schedule(row) for row in connection.execute(query)]
+            return rows.read(connection, query)
 
     def get(self, schedule_id: UUID) -> Schedule:
         """Raises NotFound."""
@@ -101,7 +110,7 @@ class SchedulerManager:
 
     def pause(self, schedule_id: UUID, *, reason: str | None = None) -> Schedule:
         """No more runs until it is resumed. Raises NotFound, and Conflict unless it is active."""
-        return self._apply(schedule_id, lambda _, found, __: changes.paused(found, reason=reason))
+        return self._apply(schedule_id, lambda _, found, *__: changes.paused(found, reason=reason))
 
     def resume(self, schedule_id: UUID) -> Schedule:
         """From now on again; what passed meanwhile is not made up for.
@@ -111,14 +120,17 @@ class SchedulerManager:
         return self._apply(schedule_id, _resumed)
 
     def update(self, schedule_id: UUID, change: ScheduleChange) -> Schedule:
-        """Its next run moves only when its rule or zone does.
+        """Its next run moves only when its rule does.
 
         A completed one-shot with a new time is active again.
         Raises NotFound, InvalidCadence, InvalidInput, and Conflict when the name is taken.
         """
 
-        def changed(connection: Connection, found: Schedule, now: datetime) -> Columns:
-            columns = changes.changed(found, change, now=now)
+        def changed(
+            connection: Connection, found: Schedule, now: datetime, days: DaysOf
+        ) -> Columns:
+            shortest = self._settings.min_interval
+            columns = changes.changed(found, change, now=now, days=days, shortest=shortest)
             if change.queue is not None:
                 ensure_queue(connection, change.queue)
             if change.concerns_input:
@@ -126,7 +138,15 @@ class SchedulerManager:
                 columns |= _input_columns(connection, flow, _merged(found.run_input, change))
             return columns
 
-        return self._apply(schedule_id, changed)
+        return self._apply(schedule_id, changed, calendar=change.calendar)
+
+    def explain(self, schedule_id: UUID, *, at: datetime | None = None) -> Explanation:
+        """What became of an occurrence; without an instant of the latest that has come.
+
+        Raises NotFound, and InvalidCadence when its rule is none any more.
+        """
+        with self._database.transaction() as connection:
+            return explain(connection, schedule_id, at=at)
 
     def delete(self, schedule_id: UUID) -> None:
         """Its tasks stay. Raises NotFound."""
@@ -150,16 +170,48 @@ class SchedulerManager:
             queue=schedule.queue,
             max_retries=schedule.max_retries,
             timeout=schedule.timeout,
+            at_most_once=schedule.policies.at_most_once,
             schedule_id=schedule.id,
         )
 
+    def _add(
+        self,
+        connection: Connection,
+        columns: Columns,
+        rule: RuleText,
+        *,
+        flow: Flow,
+        name: str | None,
+    ) -> UUID:
+        days, now = held_days(connection, rule.limits.calendar), rows.database_now(connection)
+        shortest = self._settings.min_interval
+
+        def columns_of(name: str) -> Columns:
+            return columns | new_columns(rule, name=name, days=days, now=now, shortest=shortest)
+
+        if name is not None:
+            name = checked_name(name)
+            return rows.add(connection, columns_of(name), name=name)
+        first = canonical(rule, now=now, name="").cadences[0]
+        made_up = derived_name(flow.name, type_=first.type, expr=first.expr)
+        return rows.add_numbered(connection, columns_of, name=made_up)
+
     def _apply(
-        self, schedule_id: UUID, change: Callable[[Connection, Schedule, datetime], Columns]
+        self,
+        schedule_id: UUID,
+        change: Callable[[Connection, Schedule, datetime, DaysOf], Columns],
+        *,
+        calendar: str | None = None,
     ) -> Schedule:
-        """In one transaction, on the one connection that holds the schedule's lock."""
+        """In one transaction, on the one connection that holds the schedule's lock.
+
+        `calendar` is a new one.
+        """
         with self._database.transaction() as connection:
+            # Calendars before schedules: so does who changes a calendar.
+            days = held_days(connection, calendar, calendar_of(connection, schedule_id))
             found = rows.load(connection, schedule_id, lock=True)
-            columns = change(connection, found, rows.database_now(connection))
+            columns = change(connection, found, rows.database_now(connection), days)
             if not columns:
                 return found
             rows.change(connection, schedule_id, columns)
@@ -167,7 +219,7 @@ class SchedulerManager:
             return rows.load(connection, schedule_id)
 
 
-def _resumed(connection: Connection, schedule: Schedule, now: datetime) -> Columns:
+def _resumed(connection: Connection, schedule: Schedule, now: datetime, _: DaysOf) -> Columns:
     checked_input(connection, flow_rows.load(connection, schedule.flow_id), schedule.run_input)
     return changes.resumed(schedule, now=now)
 

@@ -24,13 +24,15 @@ def checked_name(name: str) -> str:
 
 
 def derived_name(flow_name: str, *, type_: str, expr: str) -> str:
-    """`echo-every-5m`, `echo-daily`, `echo-cron`, `echo-once`."""
+    """`echo-every-5m`, `echo-daily`, `echo-cron`, `echo-once`, `echo-rrule`, `echo-calendar`."""
     flow = _slug(flow_name) or "flow"
     match type_:
         case ScheduleType.INTERVAL:
             return f"{flow}-every-{expr}"
         case ScheduleType.ONESHOT:
             return f"{flow}-once"
+        case ScheduleType.RRULE | ScheduleType.CALENDAR:
+            return f"{flow}-{ScheduleType(type_)}"
     return f"{flow}-{_slug(expr)}" if expr.startswith("@") else f"{flow}-cron"
 
 

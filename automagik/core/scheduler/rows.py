@@ -1,6 +1,7 @@
 """From the table of schedules to values, and the statements that write it."""
 
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,10 @@ from sqlalchemy.exc import IntegrityError
 from automagik.core.database.models import FlowRow, ScheduleRow, SourceRow
 from automagik.core.exceptions import Conflict, NotFound
 from automagik.core.flows.flow_input import FlowInput
+from automagik.core.scheduler.calendar_days import days_of
 from automagik.core.scheduler.names import free_name
+from automagik.core.scheduler.policy_columns import COLUMNS, policies_of
+from automagik.core.scheduler.rule_text import LIMITS, CadenceText, limits_of_row
 from automagik.core.scheduler.schedule_type import ScheduleType
 from automagik.core.scheduler.values import Schedule, ScheduleStatus
 
@@ -21,17 +25,25 @@ def load(connection: Connection, schedule_id: UUID, *, lock: bool = False) -> Sc
     query = schedules().where(ScheduleRow.id == schedule_id)
     if lock:
         query = query.with_for_update(of=ScheduleRow)
-    row = connection.execute(query).one_or_none()
-    if row is None:
+    found = read(connection, query)
+    if not found:
         raise NotFound(f"There is no schedule {schedule_id}.")
-    return as_schedule(row)
+    return found[0]
+
+
+def read(connection: Connection, query: Select[Any]) -> Sequence[Schedule]:
+    """What a query says that `schedules()` began."""
+    found = connection.execute(query).all()
+    days = days_of(connection, {row.calendar for row in found if row.calendar is not None})
+    return [as_schedule(row, days.get(row.calendar, frozenset())) for row in found]
 
 
 def schedules() -> Select[Any]:
     """Every schedule with the names around it."""
     return (
         select(
-            *(getattr(ScheduleRow, name) for name in _PLAIN),
+            *(getattr(ScheduleRow, name) for name in (*_PLAIN, *LIMITS, *COLUMNS)),
+            ScheduleRow.more_cadences,
             ScheduleRow.type,
             ScheduleRow.status,
             ScheduleRow.timeout_seconds,
@@ -46,10 +58,17 @@ def schedules() -> Select[Any]:
     )
 
 
-def as_schedule(row: Row[Any]) -> Schedule:
+def as_schedule(row: Row[Any], holidays: frozenset[date]) -> Schedule:
     columns = dict(row._mapping)  # noqa: SLF001 - public by SQLAlchemy's documentation
+    limits = limits_of_row({name: columns.pop(name) for name in LIMITS})
+    policies = policies_of({name: columns.pop(name) for name in COLUMNS})
+    more_cadences = columns.pop("more_cadences")
     seconds = columns.pop("timeout_seconds")
     return Schedule(
+        limits=limits,
+        policies=policies,
+        more_cadences=tuple(CadenceText(**each) for each in more_cadences),
+        holidays=holidays,
         type=ScheduleType(columns.pop("type")),
         status=ScheduleStatus(columns.pop("status")),
         timeout=None if seconds is None else timedelta(seconds=seconds),
@@ -70,13 +89,15 @@ def add(connection: Connection, columns: dict[str, Any], *, name: str) -> UUID:
     return schedule_id
 
 
-def add_numbered(connection: Connection, columns: dict[str, Any], *, name: str) -> UUID:
-    """With a number after the name when the name is taken."""
+def add_numbered(
+    connection: Connection, columns_of: Callable[[str], dict[str, Any]], *, name: str
+) -> UUID:
+    """With a number after the name when the name is taken; `H` in a cron rule depends on it."""
     while True:
         begins = ScheduleRow.name.startswith(name, autoescape=True)
         taken = set(connection.scalars(select(ScheduleRow.name).where(begins)))
         free = free_name(name, taken=taken)
-        schedule_id = _add_if_free(connection, columns, name=free)
+        schedule_id = _add_if_free(connection, columns_of(free), name=free)
         if schedule_id is not None:
             return schedule_id
 
@@ -124,6 +145,7 @@ _PLAIN = (
     "next_run_at",
     "last_run_at",
     "counts_from",
+    "runs",
     "created_at",
     "updated_at",
 )

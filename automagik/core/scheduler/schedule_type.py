@@ -1,4 +1,4 @@
-"""The three kinds of time rules and their spellings."""
+"""The kinds of time rules and their spellings."""
 
 from enum import StrEnum
 
@@ -11,6 +11,8 @@ class ScheduleType(StrEnum):
     INTERVAL = "interval"
     CRON = "cron"
     ONESHOT = "oneshot"
+    RRULE = "rrule"
+    CALENDAR = "calendar"
 
     @classmethod
     def _missing_(cls, value: object) -> "ScheduleType | None":

@@ -15,6 +15,7 @@ from automagik.core.exceptions import AutomagikError, RedisUnreachable
 from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import ReadyQueues
 from automagik.core.scheduler.dispatch import dispatch
+from automagik.core.scheduler.failing import pause_failing
 from automagik.core.scheduler.fire import fire
 from automagik.core.scheduler.outlook import Outlook, look
 from automagik.core.scheduler.queues import ensure_queue
@@ -153,6 +154,7 @@ class Ticker:
         every = min(CHORES_EVERY, self._lease / BEATS_PER_LEASE)
         self._chores_due = time.monotonic() + every.total_seconds()
         self._in_transaction(self._sign_of_life)
+        self._in_transaction(pause_failing)
         if outlook.longest_silence is not None and outlook.longest_silence > self._silence:
             self._in_transaction(lambda c: mark_lost_workers(c, silence=self._silence))
         self._retention.prune(self._database)

@@ -1,15 +1,29 @@
 """What the rooms around schedules are given: values, never rows."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from automagik.core.flows.flow_input import FlowInput
-from automagik.core.scheduler.cadence import Cadence, ScheduleType, load_cadence
+from automagik.core.scheduler.dst import Fold, Gap
+from automagik.core.scheduler.holidays import OnHoliday
+from automagik.core.scheduler.policies import Policies
+from automagik.core.scheduler.policy_columns import PolicyChange, PolicyOption
+from automagik.core.scheduler.rule import Rule, load_rule
+from automagik.core.scheduler.rule_text import CadenceText, RuleLimits, RuleOption, RuleText
+from automagik.core.scheduler.schedule_type import ScheduleType
 from automagik.core.tasks.run_options import RunOption
+
+__all__ = [
+    "CadenceText",
+    "RuleLimits",
+    "Schedule",
+    "ScheduleChange",
+    "ScheduleStatus",
+]
 
 
 class ScheduleStatus(StrEnum):
@@ -21,14 +35,6 @@ class ScheduleStatus(StrEnum):
     """It has no further occurrences: a one-shot after its run."""
     ERROR = "error"
     """Set aside by a beat that could not compute it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CadenceText:
-    """A time rule as a person types it."""
-
-    type: str
-    expr: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +51,9 @@ class Schedule:
     timezone: str
     anchor_at: datetime
     """From where an interval counts."""
+    more_cadences: tuple[CadenceText, ...]
+    """It occurs when any of its cadences does."""
+    limits: RuleLimits
     run_input: FlowInput
     priority: int | None
     """None: the flow's counts, then 0."""
@@ -52,6 +61,7 @@ class Schedule:
     """None: the flow's counts, then the setting. So for `max_retries` and `timeout`."""
     max_retries: int | None
     timeout: timedelta | None
+    policies: Policies
     status: ScheduleStatus
     status_reason: str | None
     next_run_at: datetime | None
@@ -60,25 +70,54 @@ class Schedule:
     """The latest occurrence that became a task."""
     counts_from: datetime
     """Since when its rule has been in force without a break."""
+    runs: int
+    """How many tasks its clock has made since `max_runs` began to count."""
     created_at: datetime
     updated_at: datetime
+    holidays: frozenset[date] = field(repr=False)
+    """The days of its calendar."""
 
     @property
-    def cadence(self) -> Cadence:
+    def is_used_up(self) -> bool:
+        """Whether it has made as many runs as it may."""
+        return self.policies.max_runs is not None and self.runs >= self.policies.max_runs
+
+    @property
+    def rule(self) -> Rule:
         """Raises InvalidCadence when what is stored is no rule any more."""
-        return load_cadence(self.type, self.expr, timezone=self.timezone, anchor=self.anchor_at)
+        return load_rule(
+            self.rule_text, anchor=self.anchor_at, name=self.name, days=lambda _: self.holidays
+        )
+
+    @property
+    def rule_text(self) -> RuleText:
+        first = CadenceText(type=self.type, expr=self.expr)
+        return RuleText(
+            cadences=(first, *self.more_cadences), timezone=self.timezone, limits=self.limits
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScheduleChange:
-    """What to change; None stays as it is, and what `unset` names is left to the flow again.
+    """What to change; None stays as it is.
 
-    An empty session stands for none.
+    What `unset` names is left to the flow again, or has its default again. A new cadence replaces
+    all that there were. An empty session stands for none.
     """
 
     name: str | None = None
     cadence: CadenceText | None = None
+    more_cadences: tuple[CadenceText, ...] = ()
+    """Beside the new one."""
     timezone: str | None = None
+    exclusions: tuple[str, ...] | None = None
+    calendar: str | None = None
+    on_holiday: OnHoliday | None = None
+    quiet_hours: str | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    dst_gap: Gap | None = None
+    dst_fold: Fold | None = None
     input_value: str | None = None
     tweaks: Mapping[str, Mapping[str, Any]] | None = None
     session_id: str | None = None
@@ -86,7 +125,8 @@ class ScheduleChange:
     queue: str | None = None
     max_retries: int | None = None
     timeout: timedelta | None = None
-    unset: Collection[RunOption] = ()
+    policies: PolicyChange = field(default_factory=PolicyChange)
+    unset: Collection[RunOption | RuleOption | PolicyOption] = ()
 
     @property
     def concerns_input(self) -> bool:

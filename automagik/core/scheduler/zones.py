@@ -60,6 +60,11 @@ def first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
     return _change(zone, whole_second(instant - (after - before)), whole_second(instant))
 
 
+def wall_at(instant: datetime, zone: ZoneInfo) -> datetime:
+    """What clocks there show."""
+    return instant.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
 def furthest_wall(instant: datetime, zone: ZoneInfo) -> datetime:
     """The latest wall time that clocks there have shown until now.
 

@@ -24,7 +24,6 @@ def flow_columns(flow: Flow, run_input: FlowInput) -> Columns:
         "flow_id": flow.id,
         "flow_version_id": flow.version_id,
         "source_id": flow.source_id,
-        "at_most_once": flow.at_most_once,
         "input_value": run_input.input_value,
         "tweaks": {component: dict(f) for component, f in run_input.tweaks.items()},
         "session_id": run_input.session_id,
@@ -39,6 +38,7 @@ def option_columns(
     queue: str | None,
     max_retries: int | None,
     timeout: timedelta | None,
+    at_most_once: bool | None = None,
 ) -> Columns:
     """What is given, else what the flow says, else the settings. Raises InvalidInput."""
     retries = _first(max_retries, flow.max_retries, default=settings.max_retries)
@@ -49,6 +49,7 @@ def option_columns(
         "max_retries": retries,
         "max_attempts": retries + 1,
         "timeout_seconds": _first(timeout, flow.timeout, default=usual).total_seconds(),
+        "at_most_once": _first(at_most_once, default=flow.at_most_once),
     }
 
 

@@ -24,6 +24,7 @@ from automagik.core.tasks.listing import TaskFilter, list_tasks
 from automagik.core.tasks.rows import load
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.values import LOG_LEVELS, Attempt, Event, LogLine, Task, TaskOutput
+from automagik.core.tasks.why import Why, why
 
 POLL = timedelta(milliseconds=200)
 """How often those who wait for a task look at it."""
@@ -46,6 +47,7 @@ class TaskManager:
         queue: str | None = None,
         max_retries: int | None = None,
         timeout: timedelta | None = None,
+        at_most_once: bool | None = None,
         schedule_id: UUID | None = None,
         idempotency_key: str | None = None,
         on_existing: Callable[[Task], None] | None = None,
@@ -66,6 +68,7 @@ class TaskManager:
                 queue=queue,
                 max_retries=max_retries,
                 timeout=timeout,
+                at_most_once=at_most_once,
             ),
             "schedule_id": schedule_id,
             "idempotency_key": checked_key(idempotency_key),
@@ -139,6 +142,11 @@ class TaskManager:
         """In order."""
         with self._database.transaction() as connection:
             return history.events(connection, task_id)
+
+    def why(self, task_id: UUID) -> Why:
+        """What became of it and why, with instants in the zone of the settings. Raises NotFound."""
+        with self._database.transaction() as connection:
+            return why(connection, task_id, zone=self._settings.timezone)
 
     def logs(self, task_id: UUID, *, level: str = LOG_LEVELS[0]) -> Iterator[LogLine]:
         """In order, those of this level or graver, loaded page by page."""

@@ -1,11 +1,12 @@
 """Cron at the known clock changes of the world."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from automagik.core.scheduler.cadence import Cadence, load_cadence, upcoming
+from automagik.core.scheduler.dst import Dst, Fold, Gap
 
 
 def cron(expr: str, zone: str) -> Cadence:
@@ -101,6 +102,58 @@ def test_a_free_hour_follows_elapsed_time(
     zone: str, start: str, expr: str, runs: list[str]
 ) -> None:
     assert local_runs(expr, zone=zone, start=start, count=2) == runs
+
+
+@pytest.mark.parametrize(
+    "gap, fold, runs",
+    [
+        ("next", "first", ["28 02:30+0100", "29 03:00+0200", "25 02:30+0200", "26 02:30+0100"]),
+        ("next", "both", ["28 02:30+0100", "29 03:00+0200", "25 02:30+0200", "25 02:30+0100"]),
+        ("skip", "first", ["28 02:30+0100", "30 02:30+0200", "25 02:30+0200", "26 02:30+0100"]),
+        ("skip", "both", ["28 02:30+0100", "30 02:30+0200", "25 02:30+0200", "25 02:30+0100"]),
+    ],
+)
+@pytest.mark.parametrize(
+    "type_, expr",
+    [
+        ("cron", "30 2 * * *"),
+        ("rrule", "FREQ=DAILY;BYHOUR=2;BYMINUTE=30"),
+        ("calendar", "every day at 02:30"),
+    ],
+)
+def test_what_becomes_of_gaps_and_folds_can_be_chosen(
+    type_: str, expr: str, gap: str, fold: str, runs: list[str]
+) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    cadence = load_cadence(
+        type_,
+        expr,
+        timezone=berlin.key,
+        anchor=datetime(2026, 1, 1, tzinfo=UTC),
+        dst=Dst(gap=Gap(gap), fold=Fold(fold)),
+    )
+    found = [
+        run.astimezone(berlin).strftime("%d %H:%M%z")
+        for start in ("2026-03-27T12:00+01:00", "2026-10-24T12:00+02:00")
+        for run in upcoming(cadence, after=datetime.fromisoformat(start), count=2)
+    ]
+    assert found == runs
+
+
+@pytest.mark.parametrize("fold", Fold)
+def test_a_gap_right_after_an_occurrence(fold: Fold) -> None:
+    cadence = load_cadence(
+        "cron",
+        "59 59 1-2 * * *",
+        timezone="Europe/Berlin",
+        anchor=datetime(2026, 1, 1, tzinfo=UTC),
+        dst=Dst(fold=fold),
+    )
+    gap_end = datetime(2026, 3, 29, 1, tzinfo=UTC)
+    second = timedelta(seconds=1)
+    assert upcoming(cadence, after=gap_end - 2 * second, count=2) == [gap_end - second, gap_end]
+    assert cadence.latest_until(gap_end, after=gap_end - second) == gap_end
+    assert cadence.latest_until(gap_end - second, after=gap_end - 2 * second) == gap_end - second
 
 
 def test_the_latest_occurrence_may_be_the_second_of_a_fold_long_ago() -> None:

@@ -44,6 +44,11 @@ def cron(expr: str, *, timezone: str = "UTC") -> Cadence:
         ("0 0 * * L5", ["27 00:00:00", "25 00:00:00"]),
         ("0 0 * * FRI#4,MON", ["23 00:00:00", "27 00:00:00"]),
         ("0 0 * * 7#5", ["29 00:00:00", "31 00:00:00"]),
+        ("0 0 28W * *", ["27 00:00:00", "28 00:00:00"]),
+        ("0 0 LW * *", ["30 00:00:00", "31 00:00:00"]),
+        ("0 0 L-3 * *", ["27 00:00:00", "28 00:00:00"]),
+        ("0 0 l-2w * *", ["27 00:00:00", "29 00:00:00"]),
+        ("0 0 22W,24,LW * *", ["23 00:00:00", "24 00:00:00"]),
     ],
 )
 def test_the_dialect(expr: str, runs: list[str]) -> None:
@@ -89,12 +94,24 @@ def test_the_long_macros(macro: str, month: int) -> None:
         ("0 0 * * L", "day of week field cannot be 'L'"),
         ("0 5L * * *", "hour field cannot be '5L'"),
         ("0 5-L * * *", "hour field cannot be '5-L'"),
-        ("0 0 15W * *", "day of month field cannot be '15W'"),
+        ("0 0 32W * *", "day of month field cannot be '32W': 32 is out of range"),
+        ("0 0 1-5W * *", "day of month field cannot be '1-5W'"),
+        ("0 0 W * *", "day of month field cannot be 'W'"),
+        ("0 0 * * 5W", "day of week field cannot be '5W'"),
+        ("0 0 L-31 * *", "at most 30 days before the last"),
+        ("0 0 31W 2,4,6 *", "no date ever matches"),
         ("0 0 L, * *", "day of month field cannot be ''"),
         ("1,,2 * * * *", "minute field cannot be ''"),
         ("-1 * * * *", "minute field cannot be '-1'"),
         ("*-5 * * * *", r"minute field cannot be '\*-5'"),
-        ("H * * * *", "minute field cannot be 'H'"),
+        ("H(30-60) * * * *", "minute field cannot be 'H.30-60.': 60 is out of range"),
+        ("H(9-5) * * * *", "the range of H rises"),
+        ("H(0-9)/20 * * * *", "a step here is 1 to 10"),
+        ("H/90 * * * *", "a step here is 1 to 60"),
+        ("H+5 * * * *", "minute field cannot be 'H.5'"),
+        ("@every", "there is no '@every'"),
+        ("CRON_TZ=UTC @every 5m", "there is no '@every 5m'"),
+        ("CRON_TZ=UTC", "0 fields instead of 5"),
         ("R * * * *", "minute field cannot be 'R'"),
         ("? * * * *", r"minute field cannot be '\?'"),
         ("*/0 * * * *", "a step here is 1 to 60"),
@@ -115,6 +132,39 @@ def test_what_is_refused(expr: str, reason: str) -> None:
     with pytest.raises(InvalidCadence, match=reason) as caught:
         cron(expr)
     assert "* *" in str(caught.value.hint)
+
+
+def test_a_refusal_names_the_field_what_it_takes_and_an_example() -> None:
+    with pytest.raises(InvalidCadence) as caught:
+        cron("0 9 15Q * *")
+    assert "day of month field cannot be '15Q': it takes 1-31" in str(caught.value)
+    assert "15W for the weekday (Monday to Friday) nearest to day 15" in str(caught.value)
+    assert "0 9 1,15 * *" in str(caught.value.hint)
+
+
+def test_its_own_zone_beats_the_schedules() -> None:
+    cadence = cron(" cron_tz=America/New_York  0 9 * * mon-fri", timezone="Europe/Berlin")
+    assert cadence.expr == "CRON_TZ=America/New_York 0 9 * * MON-FRI"
+    assert cadence.describe() == "at 09:00, Monday to Friday (America/New_York)"
+    assert cadence.next_after(NOW) == datetime(2026, 11, 20, 14, tzinfo=UTC)
+    assert load_cadence("cron", cadence.expr, timezone="Asia/Tokyo", anchor=NOW) == cadence
+
+
+@pytest.mark.parametrize("zone", ["", "Europe/Berlim"])
+def test_its_own_zone_exists(zone: str) -> None:
+    with pytest.raises(InvalidCadence, match="is no IANA time zone"):
+        cron(f"CRON_TZ={zone} @daily")
+
+
+def test_at_every_is_an_interval() -> None:
+    cadence = cron(" @Every  90s ")
+    assert (cadence.type, cadence.expr) == (ScheduleType.INTERVAL, "1m30s")
+    assert cadence.next_after(NOW) == NOW + timedelta(seconds=90)
+
+
+def test_at_every_is_refused_like_an_interval() -> None:
+    with pytest.raises(InvalidCadence, match="did you mean 5m or 5s"):
+        cron("@every 5")
 
 
 def test_rare_dates_are_found_however_far_away() -> None:
@@ -190,6 +240,15 @@ def test_the_stored_text_loads_as_an_equal_cadence() -> None:
         ("0 0 1 * *", "at 00:00, on day 1 of the month"),
         ("0 0 1,15,L * *", "at 00:00, on days 1 and 15 and the last day of the month"),
         ("0 0 20-L * *", "at 00:00, on days 20 to the last of the month"),
+        (
+            "0 0 1,15W,LW * *",
+            "at 00:00, on day 1, the weekday nearest to day 15 and the last weekday of the month",
+        ),
+        ("0 0 L-1 * *", "at 00:00, on the 1st day before the last of the month"),
+        (
+            "0 0 L-3W * *",
+            "at 00:00, on the weekday nearest to the 3rd day before the last of the month",
+        ),
         ("0 0 13 * 5", "at 00:00, on day 13 of the month or Friday"),
         ("0 0 */15 * 5", "at 00:00, on days 1, 16 and 31 of the month if it is Friday"),
         ("0 0 * * 5#2,MONL", "at 00:00, the second Friday and the last Monday of the month"),

@@ -1,9 +1,12 @@
 """Properties of cron over all zones of the tz database, against an oracle that walks real time.
 
+CADENCE_EXAMPLES=2000 in the environment tries more examples.
+
 The oracle knows nothing of gaps and folds: it looks at the wall clock at each tick of UTC and notes
 what is shown for the first time.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -11,15 +14,19 @@ from functools import cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automagik.core.scheduler.cadence import Cadence, load_cadence, upcoming
+from automagik.core.scheduler.dst import Dst, Fold, Gap
 
 ZONES = sorted(available_timezones() - {"Factory", "localtime", "posixrules"})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
+EXAMPLES = int(os.environ.get("CADENCE_EXAMPLES", "120"))
+CHOICES = [Dst(gap=gap, fold=fold) for gap in Gap for fold in Fold]
 
 Values = dict[str, Callable[[int], bool]]
 
@@ -68,13 +75,14 @@ class Rule:
     hour: str
     day: str
     weekday: str
+    dst: Dst = CHOICES[0]
 
     @property
     def text(self) -> str:
         return f"{self.second} {self.minute} {self.hour} {self.day} * {self.weekday}"
 
     def cadence(self, zone: ZoneInfo) -> Cadence:
-        return load_cadence("cron", self.text, timezone=zone.key, anchor=EPOCH)
+        return load_cadence("cron", self.text, timezone=zone.key, anchor=EPOCH, dst=self.dst)
 
     def matches(self, wall: datetime) -> bool:
         return (
@@ -120,8 +128,10 @@ def walk(rule: Rule, span: Span) -> list[datetime]:
     found = []
     shown = span.start.astimezone(span.zone).replace(tzinfo=None) - span.tick
     for instant, wall in span.walls():
-        new = [shown + span.tick * n for n in range(1, (wall - shown) // span.tick + 1)]
-        if any(map(rule.matches, new)):
+        left_out = [shown + span.tick * n for n in range(1, (wall - shown) // span.tick)]
+        counts = wall > shown or rule.dst.fold is Fold.BOTH
+        moved = rule.dst.gap is Gap.NEXT and any(map(rule.matches, left_out))
+        if (counts and rule.matches(wall)) or moved:
             found.append(instant)
         shown = max(shown, wall)
     return found
@@ -179,6 +189,7 @@ def rules(draw: st.DrawFn, *, tick: timedelta) -> Rule:
         hour=draw(st.sampled_from(sorted(HOURS))),
         day=draw(st.sampled_from(sorted(DAYS))),
         weekday=draw(st.sampled_from(sorted(WEEKDAYS))),
+        dst=draw(st.sampled_from(CHOICES)),
     )
 
 
@@ -191,14 +202,14 @@ def occurrences(cadence: Cadence, span: Span) -> list[datetime]:
     return found
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(data=st.data(), span=spans())
 def test_occurrences_are_those_of_a_walk_through_real_time(data: st.DataObject, span: Span) -> None:
     rule = data.draw(rules(tick=span.tick))
     assert occurrences(rule.cadence(span.zone), span) == walk(rule, span)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(data=st.data(), span=spans())
 def test_any_instant_gives_the_same_occurrences(data: st.DataObject, span: Span) -> None:
     """Restart-proof forwards; backwards the newest one is what an iteration would have found."""
@@ -216,7 +227,7 @@ def test_any_instant_gives_the_same_occurrences(data: st.DataObject, span: Span)
         assert latest == (earlier[-1] if earlier else None)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(
     data=st.data(),
     zone=st.sampled_from(ZONES),
@@ -234,16 +245,32 @@ def test_occurrences_rise_strictly_and_are_found_backwards(
         assert cadence.latest_until(later - SECOND / 2, after=earlier) is None
 
 
-def test_every_zone_keeps_the_contract_at_its_changes() -> None:
-    wall_clock = Rule(second="0", minute="*/15", hour="0-23", day="*", weekday="*")
+@pytest.mark.timeout(1200)
+def test_every_zone_keeps_the_contract_at_its_changes(*, full_size: bool) -> None:
+    years = range(2026, 2036) if full_size else (2011,)
     elapsed = Rule(second="0", minute="*/15", hour="*", day="*", weekday="*")
+    wall_clock = [
+        Rule(second="0", minute="*/15", hour="0-23", day="*", weekday="*", dst=dst)
+        for dst in CHOICES
+    ]
     wrong = [
-        (zone, change, rule.text)
+        (zone, change, rule.text, rule.dst)
         for zone in map(ZoneInfo, ZONES)
-        for year in (1994, 2011)
+        for year in years
         for change in changes(zone, year)
-        for rule in (wall_clock, elapsed)
+        for rule in (elapsed, *wall_clock)
         for span in [Span.around(change, zone=zone)]
         if occurrences(rule.cadence(zone), span) != walk(rule, span)
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("dst", CHOICES, ids=str)
+def test_a_rule_that_only_names_a_gap(dst: Dst) -> None:
+    """Clocks in Berlin go from 02:00 to 03:00 on the last Sunday of March, for ever."""
+    cadence = load_cadence("cron", "30 2 * 3 SUNL", timezone="Europe/Berlin", anchor=EPOCH, dst=dst)
+    moved = datetime(2026, 3, 29, 1, tzinfo=UTC)
+    expected = moved if dst.gap is Gap.NEXT else None
+    assert cadence.next_after(datetime(2026, 1, 1, tzinfo=UTC)) == expected
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    assert cadence.latest_until(now, after=datetime(2000, 1, 1, tzinfo=UTC)) == expected

@@ -1,4 +1,4 @@
-"""The misfire rule: pure, so it is tried with thousands of rules and instants."""
+"""The misfire rule of the default: pure, so it is tried with thousands of rules and instants."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automagik.core.scheduler.cadence import Cadence, load_cadence
-from automagik.core.scheduler.fire import Firing, plan
+from automagik.core.scheduler.plan import Firing, Run, Standing, plan
+from automagik.core.scheduler.policies import Policies
 
 CRONS = ["* * * * *", "*/7 * * * *", "0 9 * * 1-5", "30 2 * * *", "0 0 29 2 *", "*/20 * * * * *"]
 ANCHORS = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -41,9 +42,10 @@ def test_planning_goes_forward_and_never_into_the_future(
     now = due + late
     before = start
     for firing in firings(cadence, due, now, grace)[:10]:
-        assert before < firing.occurrence <= now
-        assert firing.next_run_at is None or firing.next_run_at > firing.occurrence
-        before = firing.occurrence
+        [run] = firing.runs
+        assert before < run.at <= now
+        assert firing.next_run_at is None or firing.next_run_at > run.at
+        before = run.at
 
 
 @given(CADENCES, ANCHORS, st.timedeltas(timedelta(), timedelta(days=400)))
@@ -52,15 +54,18 @@ def test_a_run_that_makes_up_is_the_last_that_is_due(
 ) -> None:
     due = cadence.next_after(start)
     assert due is not None
-    firing = plan(cadence, due=due, now=due + late, grace=timedelta())
+    firing = fired(cadence, due, due + late, timedelta())
+    [run] = firing.runs
 
     assert firing.next_run_at is None or firing.next_run_at > due + late
-    assert firing.missed_since == (due if firing.occurrence > due else None)
-    if firing.missed_until is None:
-        assert firing.missed_since is None
-    else:
-        assert due <= firing.missed_until < firing.occurrence
-        assert cadence.next_after(firing.missed_until) == firing.occurrence
+    assert run.makes_up_since == (due if run.at > due else None)
+    if not firing.skipped:
+        assert run.makes_up_since is None
+        return
+    [missed] = firing.skipped
+    assert missed.first_at == due <= missed.last_at < run.at
+    assert missed.reason == "misfire"
+    assert cadence.next_after(missed.last_at) == run.at
 
 
 @given(CADENCES, ANCHORS, st.timedeltas(timedelta(), timedelta(hours=1)))
@@ -70,9 +75,9 @@ def test_within_the_grace_nothing_is_left_out(
     due = cadence.next_after(start)
     assert due is not None
 
-    firing = plan(cadence, due=due, now=due + late, grace=late)
+    firing = fired(cadence, due, due + late, late)
 
-    assert firing == Firing(occurrence=due, next_run_at=cadence.next_after(due))
+    assert firing == Firing(runs=(Run(at=due),), next_run_at=cadence.next_after(due))
 
 
 def firings(cadence: Cadence, due: datetime, now: datetime, grace: timedelta) -> list[Firing]:
@@ -80,6 +85,10 @@ def firings(cadence: Cadence, due: datetime, now: datetime, grace: timedelta) ->
     planned: list[Firing] = []
     next_due: datetime | None = due
     while next_due is not None and next_due <= now and len(planned) < 10:
-        planned.append(plan(cadence, due=next_due, now=now, grace=grace))
+        planned.append(fired(cadence, next_due, now, grace))
         next_due = planned[-1].next_run_at
     return planned
+
+
+def fired(cadence: Cadence, due: datetime, now: datetime, grace: timedelta) -> Firing:
+    return plan(cadence, Standing(due=due, now=now), policies=Policies(), grace=grace)

@@ -1,0 +1,99 @@
+"""`automagik calendars`: holidays that schedules heed."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from automagik.cli import context, person
+from automagik.cli.options import Yes
+from automagik.cli.printer import Column
+from automagik.core.exceptions import InvalidInput
+
+if TYPE_CHECKING:
+    from automagik.core.scheduler.calendars import CalendarManager
+
+app = typer.Typer()
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Such as de.")]
+
+_COLUMNS = [
+    Column("name"),
+    Column("days"),
+    Column("first_day"),
+    Column("last_day"),
+    Column("schedules"),
+    Column("updated_at", "Updated"),
+]
+
+
+@app.command("import")
+def import_(
+    name: Name,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE.ics|-", help="An iCalendar file; - reads stdin.")
+    ],
+) -> None:
+    """Take the days of an iCalendar file for holidays. A calendar of that name gets them instead.
+
+    Holidays that repeat are taken for the next ten years. Schedules that use it move at once.
+
+    Example: automagik calendars import de holidays.ics
+    """
+    done = _manager().import_ics(name, _read(file))
+    say = context.printer().say
+    say(f"✓ Calendar {name}: {done.days} holidays · {done.added} new, {done.removed} gone.")
+    for schedule in done.moved_schedules:
+        say(f"  Schedule {schedule} has another next run.")
+
+
+@app.command("list")
+def list_() -> None:
+    """List the calendars, with the span of their days and how many schedules use them.
+
+    Example: automagik calendars list
+    """
+    context.printer().items(
+        [asdict(calendar) for calendar in _manager().list()],
+        _COLUMNS,
+        empty="No calendars here. Import one: automagik calendars import de holidays.ics",
+    )
+
+
+@app.command()
+def show(name: Name) -> None:
+    """List the holidays of a calendar.
+
+    Example: automagik calendars show de
+    """
+    days = [asdict(holiday) for holiday in _manager().holidays(name)]
+    context.printer().items(days, [Column("day"), Column("title")], empty="It has no days.")
+
+
+@app.command()
+def delete(name: Name, *, yes: Yes = False) -> None:
+    """Delete a calendar that no schedule uses.
+
+    Example: automagik calendars delete de --yes
+    """
+    person.confirm(f"Delete calendar {name}?", yes=yes)
+    _manager().delete(name)
+    context.printer().say(f"✓ Calendar {name} deleted.")
+
+
+def _read(file: str) -> str:
+    """Raises InvalidInput."""
+    if file == "-":
+        return sys.stdin.read()
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"The file {file} cannot be read: {error}") from error
+
+
+def _manager() -> "CalendarManager":
+    from automagik.core.scheduler.calendars import CalendarManager
+
+    return CalendarManager(context.database())
