@@ -23,7 +23,7 @@ from automagik.core.config import get_settings
 from automagik.core.database.migrate import require_current
 from automagik.core.database.session import Database
 from automagik.core.exceptions import AutomagikError
-from automagik.core.scheduler.queues import ensure_queue
+from automagik.core.queues import ensure_queue
 from automagik.core.tasks.claim import Claimant
 from automagik.core.tasks.heartbeat import Heartbeat
 from automagik.core.tasks.host_clock import measured_offset

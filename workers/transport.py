@@ -12,7 +12,7 @@ from typing import Any
 import redis
 from kombu.transport import redis as kombu_redis
 
-from automagik.core.scheduler.queues import is_of_celery
+from automagik.core.queues import is_of_celery
 from workers.ready_queue import cleaned
 
 logger = logging.getLogger(__name__)

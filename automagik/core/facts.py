@@ -15,8 +15,8 @@ from automagik.core.config import Settings
 from automagik.core.database.models import FlowRow, QueueRow, ScheduleRow, SourceRow, TaskRow
 from automagik.core.database.session import Database
 from automagik.core.exceptions import ConfigurationError
+from automagik.core.queues import Queue, list_queues
 from automagik.core.redis_client import redis_client
-from automagik.core.scheduler.queues import Queue, list_queues
 from automagik.core.tasks.states import DISPATCHABLE, TaskState
 from automagik.core.tasks.workers import Beat, Worker, list_beats, list_workers
 

@@ -9,7 +9,7 @@ from automagik.core.config import Settings
 from automagik.core.database.migrate import require_current
 from automagik.core.exceptions import AutomagikError
 from automagik.core.facts import RedisFacts, StoredFacts, opened, read_redis, read_stored
-from automagik.core.scheduler.queues import Queue
+from automagik.core.queues import Queue
 
 OVERDUE = timedelta(seconds=60)
 """A task that has been due for so long says that nobody dispatches, or that too few work."""

@@ -6,7 +6,7 @@ import pytest
 
 from automagik.core.config import Settings
 from automagik.core.database.session import Database
-from automagik.core.scheduler.queues import ensure_queue
+from automagik.core.queues import ensure_queue
 from tests.cli.command_line import Cli
 from tests.core.records import add_task, add_worker
 from tests.core.tasks.rows import add_flow

@@ -7,7 +7,7 @@ import pytest
 
 from automagik.core.config import Settings
 from automagik.core.database.session import Database
-from automagik.core.scheduler.queues import QueueManager
+from automagik.core.queues import QueueManager
 from automagik.core.tasks.presence import worker_alive
 from tests.cli.command_line import Cli
 from tests.core.tasks.rows import add_beat, add_worker

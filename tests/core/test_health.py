@@ -21,7 +21,7 @@ from automagik.core.exceptions import ConfigurationError
 from automagik.core.facts import RedisFacts, StoredFacts
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.health import examine, notices_of, problems_of
-from automagik.core.scheduler.queues import Queue, QueueManager, ensure_queue
+from automagik.core.queues import Queue, QueueManager, ensure_queue
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.workers import Beat, Worker, list_beats, list_workers

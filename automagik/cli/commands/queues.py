@@ -9,7 +9,7 @@ from automagik.cli import context
 from automagik.cli.printer import Column
 
 if TYPE_CHECKING:
-    from automagik.core.scheduler.queues import QueueManager
+    from automagik.core.queues import QueueManager
 
 app = typer.Typer()
 
@@ -67,6 +67,6 @@ def resume(name: Name) -> None:
 
 
 def _open_queues() -> "QueueManager":
-    from automagik.core.scheduler.queues import QueueManager
+    from automagik.core.queues import QueueManager
 
     return QueueManager(context.database(), context.settings())

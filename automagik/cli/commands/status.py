@@ -13,7 +13,7 @@ from automagik.cli.times import duration, when
 if TYPE_CHECKING:
     from automagik.core.facts import RedisFacts, StoredFacts
     from automagik.core.health import Health, Problem
-    from automagik.core.scheduler.queues import Queue
+    from automagik.core.queues import Queue
     from automagik.core.tasks.workers import Beat
 
 app = typer.Typer()

@@ -9,7 +9,7 @@ from automagik.core.database.migrate import require_current
 from automagik.core.doctor.check import Check, error, ok, warning
 from automagik.core.facts import opened
 from automagik.core.health import deserted, paused
-from automagik.core.scheduler.queues import Queue, list_queues
+from automagik.core.queues import Queue, list_queues
 from automagik.core.tasks.host_clock import is_far_off
 from automagik.core.tasks.workers import Beat, Worker, list_beats, list_workers
 

@@ -14,7 +14,7 @@ from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.input_check import checked_input
 from automagik.core.flows.reference import find_flow
 from automagik.core.flows.values import Flow, FlowBaggage, FlowChange, Source
-from automagik.core.scheduler.queues import ensure_queue
+from automagik.core.queues import ensure_queue
 
 
 class FlowManager:

@@ -18,6 +18,7 @@ from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.input_check import checked_input
 from automagik.core.flows.manager import FlowManager
 from automagik.core.flows.values import Flow
+from automagik.core.queues import ensure_queue
 from automagik.core.scheduler import changes, rows
 from automagik.core.scheduler.calendar_days import calendar_of, held_days
 from automagik.core.scheduler.changes import Columns
@@ -25,7 +26,6 @@ from automagik.core.scheduler.explain import Explanation, explain
 from automagik.core.scheduler.names import checked_name, derived_name
 from automagik.core.scheduler.new_rule import canonical, new_columns
 from automagik.core.scheduler.policy_columns import PolicyChange
-from automagik.core.scheduler.queues import ensure_queue
 from automagik.core.scheduler.rule import DaysOf
 from automagik.core.scheduler.rule_text import CadenceText, RuleLimits, RuleText
 from automagik.core.scheduler.values import Schedule, ScheduleChange, ScheduleStatus

@@ -12,13 +12,13 @@ from sqlalchemy import Connection
 from automagik.core.config import Settings
 from automagik.core.database.session import WAKE, Database, Listener
 from automagik.core.exceptions import AutomagikError, RedisUnreachable
+from automagik.core.queues import ensure_queue
 from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import ReadyQueues
 from automagik.core.scheduler.dispatch import dispatch
 from automagik.core.scheduler.failing import pause_failing
 from automagik.core.scheduler.fire import fire
 from automagik.core.scheduler.outlook import Outlook, look
-from automagik.core.scheduler.queues import ensure_queue
 from automagik.core.scheduler.reaper import mark_lost_workers, reap
 from automagik.core.scheduler.reconcile import Reconciler
 from automagik.core.scheduler.retention import Retention

@@ -16,7 +16,7 @@ from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.exceptions import NotFound, StillPending
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.values import Flow
-from automagik.core.scheduler.queues import ensure_queue
+from automagik.core.queues import ensure_queue
 from automagik.core.tasks import by_hand, creation, history
 from automagik.core.tasks.exceptions import NoOutput
 from automagik.core.tasks.idempotency import add_once, checked_key

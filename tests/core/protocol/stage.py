@@ -11,8 +11,8 @@ from sqlalchemy import Row
 from automagik.core.config import Settings
 from automagik.core.database.models import ScheduleRow
 from automagik.core.flows.flow_input import FlowInput
+from automagik.core.queues import QueueManager, ensure_queue
 from automagik.core.scheduler.manager import SchedulerManager
-from automagik.core.scheduler.queues import QueueManager, ensure_queue
 from automagik.core.tasks.heartbeat import Heartbeat, HeldRun
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.states import TaskState

@@ -11,8 +11,8 @@ from sqlalchemy import func
 from automagik.core.database.models import FlowRow, SourceRow
 from automagik.core.database.session import Database
 from automagik.core.flows.values import Flow
+from automagik.core.queues import ensure_queue
 from automagik.core.scheduler.dispatch import dispatch
-from automagik.core.scheduler.queues import ensure_queue
 from automagik.core.scheduler.reconcile import Reconciler
 from automagik.core.tasks.states import TaskState
 from tests.core.records import MINUTE, add_task, add_worker, limit_source, put, rows, task

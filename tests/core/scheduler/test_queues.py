@@ -8,7 +8,7 @@ from automagik.core.config import Settings
 from automagik.core.database.models import WorkerRow
 from automagik.core.database.session import WAKE, Database
 from automagik.core.exceptions import InvalidInput, NotFound
-from automagik.core.scheduler.queues import QueueManager, ensure_queue
+from automagik.core.queues import QueueManager, ensure_queue
 from automagik.core.tasks.presence import register_worker
 from automagik.core.tasks.states import TaskState
 from tests.core.records import add_task, now, put, rows
