@@ -99,7 +99,13 @@ def add_task(
         ).one()
 
 
-def add_worker(database: Database, name: str = "worker@here", *, slots: int = 10) -> Claimant:
+def add_worker(
+    database: Database,
+    name: str = "worker@here",
+    *,
+    slots: int = 10,
+    queues: Sequence[str] = ("automagik",),
+) -> Claimant:
     """A live one."""
     with database.transaction() as connection:
         return register_worker(
@@ -109,7 +115,7 @@ def add_worker(database: Database, name: str = "worker@here", *, slots: int = 10
             pid=1,
             pool="threads",
             slots=slots,
-            queues=["automagik"],
+            queues=[*queues],
         )
 
 

@@ -9,18 +9,21 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from automagik.core.scheduler.attendance import SEEN
 from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import Delivery, ReadyQueues
 from automagik.core.scheduler.places import Places, lock_places
 
-_TARGETS = text("""
-SELECT q.name, greatest(:least, 2 * coalesce(sum(w.slots), 0)) AS target
-FROM queues q
-LEFT JOIN workers w
-    ON q.name = ANY(w.queues) AND w.status = 'online' AND w.heartbeat_at > now() - :silence
+# A queue that nobody takes from gets nothing while others are served: its deliveries would hold the
+# places of their sources. A worker that starts anew is seen until it counts as silent.
+_TARGETS = text(f"""
+WITH seen AS ({SEEN})
+SELECT q.name, greatest(:least, 2 * coalesce(sum(s.slots), 0)) AS target
+FROM queues q LEFT JOIN seen s ON s.queue = q.name
 WHERE q.paused_at IS NULL
 GROUP BY q.name
-""")
+HAVING count(s.queue) > 0 OR NOT EXISTS (SELECT FROM seen)
+""")  # noqa: S608  (the part is a constant)
 
 # A full flow is left out from the start: its backlog would take the places of the others.
 #

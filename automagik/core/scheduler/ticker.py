@@ -13,6 +13,7 @@ from automagik.core.config import Settings
 from automagik.core.database.session import WAKE, Database, Listener
 from automagik.core.exceptions import AutomagikError, RedisUnreachable
 from automagik.core.queues import ensure_queue
+from automagik.core.scheduler.attendance import recall
 from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import ReadyQueues
 from automagik.core.scheduler.dispatch import dispatch
@@ -157,6 +158,7 @@ class Ticker:
         self._in_transaction(pause_failing)
         if outlook.longest_silence is not None and outlook.longest_silence > self._silence:
             self._in_transaction(lambda c: mark_lost_workers(c, silence=self._silence))
+        self._in_transactions(lambda c: recall(c, silence=self._silence, actor=self._actor))
         self._retention.prune(self._database)
 
     def _sign_of_life(self, connection: Connection) -> None:

@@ -108,7 +108,7 @@ class Model:
             case ((_S.PENDING | _S.WAITING), _S.QUEUED):
                 return self._dispatched(task, change)
             case _S.QUEUED, _S.WAITING:
-                assert self.is_paused, "a worker held back what it could have run"
+                assert self.is_paused, "somebody held back what could have run"
             case ((_S.PENDING | _S.QUEUED), _S.RUNNING):
                 return self._claimed(task, change)
             case _S.RUNNING, _S.WAITING | _S.FAILED if change.actor.startswith("beat"):

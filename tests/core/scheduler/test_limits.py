@@ -8,10 +8,11 @@ from uuid import UUID
 import redis
 from sqlalchemy import func
 
-from automagik.core.database.models import FlowRow, SourceRow
+from automagik.core.database.models import FlowRow, SourceRow, WorkerRow
 from automagik.core.database.session import Database
 from automagik.core.flows.values import Flow
 from automagik.core.queues import ensure_queue
+from automagik.core.scheduler.attendance import recall
 from automagik.core.scheduler.dispatch import dispatch
 from automagik.core.scheduler.reconcile import Reconciler
 from automagik.core.tasks.states import TaskState
@@ -176,14 +177,51 @@ class TestQueues:
     ) -> None:
         limit_source(database, flow, 1000)
         add_queue(database, "gpu")
-        add_worker(database, slots=3)
+        add_worker(database, "one", slots=3)
+        add_worker(database, "two", slots=1, queues=["gpu"])
         for _ in range(10):
             add_task(database, flow)
             add_task(database, flow, queue="gpu")
 
         send(database, queue, least=1)
 
-        assert queue.lengths(["automagik", "gpu"]) == {"automagik": 6, "gpu": 1}
+        assert queue.lengths(["automagik", "gpu"]) == {"automagik": 6, "gpu": 2}
+
+    def test_a_queue_that_nobody_takes_from_holds_no_places_of_its_source(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues
+    ) -> None:
+        limit_source(database, flow, 3)
+        add_queue(database, "gpu")
+        special = [add_task(database, flow, queue="gpu", priority=9) for _ in range(5)]
+        assert send(database, queue) == 3, "there is no worker at all yet"
+        usual = add_task(database, flow)
+        add_worker(database)
+
+        with database.transaction() as connection:
+            assert recall(connection, silence=MINUTE, actor="beat@here") == 3
+            assert recall(connection, silence=MINUTE, actor="beat@here") == 0
+        assert send(database, queue) == 1
+
+        assert task(database, usual)["state"] == "queued"
+        assert {task(database, each)["attempt"] for each in special} == {0}
+        assert task(database, special[0])["state_reason"] == "no worker takes from its queue"
+        add_worker(database, "two", queues=["gpu"])
+        assert send(database, queue) == 2
+
+    def test_a_worker_that_starts_anew_finds_its_deliveries(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues
+    ) -> None:
+        add_queue(database, "gpu")
+        add_worker(database)
+        worker = add_worker(database, "two", queues=["gpu"])
+        sent = add_task(database, flow, queue="gpu")
+        assert send(database, queue) == 1
+        put(database, WorkerRow, worker.id, status="stopped")
+
+        with database.transaction() as connection:
+            assert recall(connection, silence=MINUTE, actor="beat@here") == 0
+
+        assert task(database, sent)["state"] == "queued"
 
     def test_nothing_goes_to_a_paused_queue_and_the_others_go_on(
         self, database: Database, flow: Flow, queue: CeleryReadyQueues
