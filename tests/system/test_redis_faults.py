@@ -34,8 +34,8 @@ ON_TIME, ON_TIME_AT_WORST = timedelta(seconds=2), timedelta(seconds=5)
 SHORT = {"SleepComponent-slow": {"seconds": 0.05}}
 MOST_DELIVERIES_PER_TASK = 1.1
 # At most one line a second from a beat, and what Celery says about each try of a worker.
-MOST_LINES_PER_SECOND = 1.5
-LINES_ALLOWED = 60
+MOST_RECORDS_PER_SECOND = 1.5
+RECORDS_ALLOWED = 60
 
 EVERY_SECONDS = 2
 COMMANDS_WHILE_AWAY: dict[tuple[str, ...], int] = {
@@ -124,7 +124,7 @@ def test_schedules_keep_time_and_commands_work_while_redis_is_away(
     desk.schedule("Echo", "interval", f"{EVERY_SECONDS}s")
     fleet.wait_for("SELECT count(*) >= 2 FROM tasks WHERE state = 'completed'")
 
-    lines = [_lines(process) for process in processes]
+    records = [_records(process) for process in processes]
     _end(own_redis)
     gone = fleet.value("SELECT now()")
     _use_the_command_line(str(desk.run("Echo", "unwanted").id))
@@ -147,9 +147,9 @@ def test_schedules_keep_time_and_commands_work_while_redis_is_away(
     logger.info("recorded %s late, at most %s", usual, worst)
     assert usual < ON_TIME
     assert worst < ON_TIME_AT_WORST
-    said = [_lines(process) - before for process, before in zip(processes, lines, strict=True)]
-    logger.info("%s lines of beat and worker in %s", said, away)
-    assert max(said) <= LINES_ALLOWED + MOST_LINES_PER_SECOND * away.total_seconds()
+    said = [_records(process) - before for process, before in zip(processes, records, strict=True)]
+    logger.info("%s log records of beat and worker in %s", said, away)
+    assert max(said) <= RECORDS_ALLOWED + MOST_RECORDS_PER_SECOND * away.total_seconds()
     assert [process.poll() for process in processes] == [None, None]
     assert violations(fleet.database) == []
 
@@ -210,5 +210,7 @@ def _end(server: EmbeddedRedis) -> None:
     server.child.wait()
 
 
-def _lines(process: ChildProcess) -> int:
-    return len(process.log_path.read_bytes().splitlines())
+def _records(process: ChildProcess) -> int:
+    """Of its log. The traceback that Celery tells when it loses Redis is one with its line."""
+    lines = process.log_path.read_bytes().splitlines()
+    return sum(line.startswith(b"[") for line in lines)
