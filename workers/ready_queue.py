@@ -1,4 +1,4 @@
-"""The ready-queues in Redis, as Celery's workers read it."""
+"""The ready-queues in Redis, as Celery's workers read them."""
 
 import json
 from base64 import b64encode

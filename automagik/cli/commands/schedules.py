@@ -1,12 +1,12 @@
 """`automagik schedules`: when flows run."""
 
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal
-from uuid import UUID
+from typing import Annotated
 
 import typer
 
 from automagik.cli import person
+from automagik.cli.commands import schedules_read
+from automagik.cli.commands.schedules_read import Name, manager, resolve
 from automagik.cli.context import database, printer, settings
 from automagik.cli.option_groups import takes
 from automagik.cli.options import (
@@ -24,15 +24,10 @@ from automagik.cli.policy_options import PolicyOptions
 from automagik.cli.schedule_options import RuleOptions
 from automagik.core.exceptions import InvalidInput
 
-if TYPE_CHECKING:
-    from automagik.core.scheduler.manager import SchedulerManager
-
 app = typer.Typer()
+app.add_typer(schedules_read.app)
 
 _ACTOR = "cli"
-_RECENT = 5
-
-Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Its name, or its id's beginning.")]
 
 
 @app.command()
@@ -67,7 +62,7 @@ def create(
     cadence, *more_cadences = rule.required_cadences()
     timezone = rule.timezone or settings().timezone
     run_input = run_input_from(text, tweaks=tweak, session=session)
-    schedule = _manager().create(
+    schedule = manager().create(
         FlowManager(database(), settings()).get(flow),
         cadence,
         run_input=run_input,
@@ -85,51 +80,6 @@ def create(
     printer().made(schedule_report.as_item(schedule))
 
 
-@app.command("list")
-def list_(
-    *,
-    flow: Annotated[
-        str | None, typer.Option("--flow", "-f", metavar="FLOW", help="Only of this flow.")
-    ] = None,
-    status: Annotated[
-        Literal["active", "paused", "completed", "error"] | None,
-        typer.Option("--status", help="Only in this status."),
-    ] = None,
-) -> None:
-    """List schedules, the next to run first.
-
-    Example: automagik schedules list --status active
-    """
-    from automagik.cli import schedule_report
-    from automagik.core.flows.manager import FlowManager
-    from automagik.core.scheduler.values import ScheduleStatus
-
-    flow_id = FlowManager(database(), settings()).get(flow).id if flow else None
-    found = _manager().list(flow_id=flow_id, status=ScheduleStatus(status) if status else None)
-    printer().items(
-        [schedule_report.as_item(schedule) for schedule in found],
-        schedule_report.LIST if printer().for_people else schedule_report.FOR_PIPES,
-        empty="No schedules here. Create one: automagik schedules create FLOW --every 5m",
-    )
-
-
-@app.command()
-def show(schedule: Name) -> None:
-    """Show one schedule: its rule, its policies, its next runs and its latest tasks.
-
-    Example: automagik schedules show greeter-every-5m
-    """
-    from automagik.cli import schedule_report
-    from automagik.core.tasks.listing import TaskFilter
-    from automagik.core.tasks.manager import TaskManager
-
-    found = _manager().get(_resolve(schedule))
-    wanted = TaskFilter(schedule=str(found.id), limit=_RECENT)
-    tasks = TaskManager(database(), settings()).list(wanted)
-    grace = timedelta(seconds=settings().misfire_grace_seconds)
-    schedule_report.show(printer(), found, tasks=tasks, grace=grace)
-
-
 @app.command()
 def pause(
     schedule: Name,
@@ -140,7 +90,7 @@ def pause(
 
     Example: automagik schedules pause greeter-every-5m --reason "maintenance"
     """
-    paused = _manager().pause(_resolve(schedule), reason=reason)
+    paused = manager().pause(resolve(schedule), reason=reason)
     printer().say(f"✓ Schedule {paused.name} paused.")
     printer().say(f"  Go on with: automagik schedules resume {paused.name}")
 
@@ -153,7 +103,7 @@ def resume(schedule: Name) -> None:
     """
     from automagik.cli import schedule_report
 
-    resumed = _manager().resume(_resolve(schedule))
+    resumed = manager().resume(resolve(schedule))
     schedule_report.say_when(printer(), resumed, done="resumed")
 
 
@@ -195,8 +145,8 @@ def update(
 
     said = run_input_from(text, tweaks=tweak)
     cadence, *more_cadences = rule.cadences() or (None,)
-    schedule_id = _resolve(schedule)
-    zone = rule.timezone or _manager().get(schedule_id).timezone
+    schedule_id = resolve(schedule)
+    zone = rule.timezone or manager().get(schedule_id).timezone
     change = ScheduleChange(
         name=name,
         cadence=cadence,
@@ -215,29 +165,8 @@ def update(
     )
     if change == ScheduleChange():
         raise InvalidInput("Nothing to change was given.", hint="For example: --every 10m")
-    updated = _manager().update(schedule_id, change)
+    updated = manager().update(schedule_id, change)
     schedule_report.say_when(printer(), updated, done="updated")
-
-
-@app.command()
-def explain(
-    schedule: Name,
-    *,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", metavar="TIME", help="Which occurrence; by default the latest."),
-    ] = None,
-) -> None:
-    """Say what became of an occurrence and why: a run, or the reason that there was none.
-
-    Example: automagik schedules explain greeter-every-5m --at 2030-12-01T09:00
-    """
-    from automagik.cli import explanations
-    from automagik.cli.schedule_options import instant_of
-
-    found = _manager().get(_resolve(schedule))
-    instant = None if at is None else instant_of(at, timezone=found.timezone)
-    explanations.show(printer(), _manager().explain(found.id, at=instant))
 
 
 @app.command()
@@ -246,9 +175,9 @@ def delete(schedule: Name, *, yes: Yes = False) -> None:
 
     Example: automagik schedules delete greeter-every-5m --yes
     """
-    found = _manager().get(_resolve(schedule))
+    found = manager().get(resolve(schedule))
     person.confirm(f"Delete schedule {found.name} of flow {found.flow_name}?", yes=yes)
-    _manager().delete(found.id)
+    manager().delete(found.id)
     printer().say(f"✓ Schedule {found.name} deleted.")
 
 
@@ -262,71 +191,9 @@ def trigger(schedule: Name, *, wait: Wait = False) -> None:
     from automagik.cli.waiting import finish, say_how_to_follow
     from automagik.core.tasks.manager import TaskManager
 
-    task = _manager().trigger(_resolve(schedule), actor=_ACTOR)
+    task = manager().trigger(resolve(schedule), actor=_ACTOR)
     if wait:
         finish(TaskManager(database(), settings()), task)
         return
     printer().made(task_report.as_item(task))
     say_how_to_follow(task)
-
-
-@app.command()
-@takes(rule=RuleOptions)
-def preview(
-    schedule: Annotated[
-        str | None, typer.Argument(metavar="SCHEDULE", help="A stored one instead of a rule.")
-    ] = None,
-    *,
-    rule: RuleOptions,
-    begin: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="A time or a date; by default now.")
-    ] = None,
-    end_at: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="A time, or a date with all its day.")
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option("-n", "--count", min=1, max=10_000, help="How many; by default 5."),
-    ] = None,
-) -> None:
-    """Show when a rule occurs, and what clock changes within a year do to it. Stores nothing.
-
-    It needs no database unless a schedule or a calendar is named.
-
-    Example: automagik schedules preview --cron "30 2 * * *" --timezone Europe/Berlin -n 3
-    """
-    from automagik.cli import schedule_preview
-    from automagik.core.scheduler.rule_text import RuleLimits, RuleText
-
-    if schedule is None:
-        zone = rule.timezone or settings().timezone
-        text = RuleText(
-            cadences=rule.required_cadences(),
-            timezone=zone,
-            limits=RuleLimits(**rule.limits(zone)),
-        )
-        wanted = schedule_preview.of_rule(
-            text, start=begin, end=end_at, days=_days, shortest=settings().min_interval
-        )
-    elif rule != RuleOptions():
-        raise InvalidInput("Either a schedule or a rule, not both.")
-    else:
-        stored = _manager().get(_resolve(schedule))
-        wanted = schedule_preview.of_schedule(stored, start=begin, end=end_at)
-    schedule_preview.show(printer(), wanted, count=count)
-
-
-def _manager() -> "SchedulerManager":
-    from automagik.core.scheduler.manager import SchedulerManager
-
-    return SchedulerManager(database(), settings())
-
-
-def _days(calendar: str) -> frozenset[date]:
-    from automagik.core.scheduler.calendars import CalendarManager
-
-    return frozenset(each.day for each in CalendarManager(database()).holidays(calendar))
-
-
-def _resolve(reference: str) -> UUID:
-    return _manager().resolve(reference)

@@ -99,10 +99,11 @@ class CalendarManager:
             days = CalendarDayRow.calendar == name
             before = set(connection.scalars(select(CalendarDayRow.day).where(days)))
             connection.execute(delete(CalendarDayRow).where(days))
-            connection.execute(
-                insert(CalendarDayRow),
-                [{"calendar": name, "day": day, "title": t} for day, t in holidays.items()],
-            )
+            if holidays:  # Of no rows SQLAlchemy would make one without values.
+                connection.execute(
+                    insert(CalendarDayRow),
+                    [{"calendar": name, "day": day, "title": t} for day, t in holidays.items()],
+                )
             moved = _move_schedules(connection, name) if before != holidays.keys() else []
             return CalendarImport(
                 calendar=name,

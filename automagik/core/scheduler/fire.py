@@ -156,15 +156,19 @@ def _moves(connection: Connection, due: Sequence[RowMapping], grace: timedelta) 
 
 def _move(row: RowMapping, grace: timedelta, days: DaysOf, *, unfinished: int) -> _Move:
     try:
-        policies, rule = policies_of(row), _rule(row, days)
-        firing = _plan_row(row, rule, policies, grace, unfinished=unfinished)
-        left_out = _left_out(row, rule, firing)
+        return _planned(row, grace, days, unfinished=unfinished)
     except Exception as error:
         # Whatever is wrong with it: it is set aside with its reason and does not stop the others.
         logger.exception("Schedule %s is set aside", row["name"])
         known = isinstance(error, AutomagikError)
         why = str(error) if known else f"{type(error).__name__}: {error}"
         return _stopped(row, "error", why, skip="flow-gone" if row["gone_at"] else "error")
+
+
+def _planned(row: RowMapping, grace: timedelta, days: DaysOf, *, unfinished: int) -> _Move:
+    policies, rule = policies_of(row), _rule(row, days)
+    firing = _plan_row(row, rule, policies, grace, unfinished=unfinished)
+    left_out = _left_out(row, rule, firing)
     return _Move(
         tasks=[_task(row, policies, run, number) for number, run in enumerate(firing.runs)],
         skipped=[

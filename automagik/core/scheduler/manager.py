@@ -25,6 +25,7 @@ from automagik.core.scheduler.changes import Columns
 from automagik.core.scheduler.explain import Explanation, explain
 from automagik.core.scheduler.names import checked_name, derived_name
 from automagik.core.scheduler.new_rule import canonical, new_columns
+from automagik.core.scheduler.overlap import cancel_buffered
 from automagik.core.scheduler.policy_columns import PolicyChange
 from automagik.core.scheduler.rule import DaysOf
 from automagik.core.scheduler.rule_text import CadenceText, RuleLimits, RuleText
@@ -149,9 +150,10 @@ class SchedulerManager:
             return explain(connection, schedule_id, at=at)
 
     def delete(self, schedule_id: UUID) -> None:
-        """Its tasks stay. Raises NotFound."""
+        """Its tasks stay; those that waited for their turn are cancelled. Raises NotFound."""
         with self._database.transaction() as connection:
             rows.load(connection, schedule_id, lock=True)
+            cancel_buffered(connection, schedule_id)
             connection.execute(delete(ScheduleRow).where(ScheduleRow.id == schedule_id))
             notify(connection, WAKE)
 

@@ -39,6 +39,16 @@ WITH replaced AS (
 SELECT pg_notify(:channel, id::text) FROM cancelled WHERE was = 'running'
 """)  # noqa: S608  (a constant)
 
+_CANCEL_BUFFERED = text(f"""
+UPDATE tasks SET state = 'cancelled', state_actor = 'schedule', finished_at = now(),
+    state_reason = 'it waited for its turn in a schedule that was deleted'
+WHERE schedule_id = :schedule_id AND waits_in_turn AND attempt = 0
+    AND state IN ('pending', 'waiting')
+    AND id > (
+        SELECT id FROM tasks WHERE schedule_id = :schedule_id AND {UNFINISHED} ORDER BY id LIMIT 1
+    )
+""")  # noqa: S608  (a constant)
+
 REPLACED = "replaced by a newer run of its schedule"
 
 
@@ -57,3 +67,8 @@ def cancel_others(connection: Connection, rows: str, *, actor: str) -> None:
     """
     arguments = {"rows": rows, "actor": actor, "reason": REPLACED, "channel": CANCEL}
     connection.execute(_CANCEL_OTHERS, arguments)
+
+
+def cancel_buffered(connection: Connection, schedule_id: UUID) -> None:
+    """Before the schedule is deleted: without it they would all start at once."""
+    connection.execute(_CANCEL_BUFFERED, {"schedule_id": schedule_id})

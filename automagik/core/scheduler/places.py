@@ -13,13 +13,14 @@ from automagik.core.scheduler.rate import TOLERANCE, Rate
 PROBE_PATIENCE = timedelta(minutes=1)
 """After which another probe goes out, if nothing was heard of the one before."""
 
-# It was cancelled, or its own next attempt is due and it said nothing of the source: it was
-# throttled, given back or lost.
-_PROBE_IS_OVER = """
-s.breaker_probe_id IS NOT NULL AND NOT EXISTS (
-    SELECT FROM tasks p WHERE p.id = s.breaker_probe_id
-        AND (p.state IN ('queued', 'running') OR p.state = 'waiting' AND p.run_at > now())
-)
+# Also when the last probe ended without a word about the source: it was cancelled, throttled, given
+# back or lost.
+_MAY_BE_TRIED = """
+(s.breaker_probe_at IS NULL OR s.breaker_probe_at <= now()
+    OR s.breaker_probe_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM tasks p WHERE p.id = s.breaker_probe_id
+            AND (p.state IN ('queued', 'running') OR p.state = 'waiting' AND p.run_at > now())
+    ))
 """
 
 # A source's row lock makes its limits hold with any number of beats: only one of them counts and
@@ -28,7 +29,7 @@ s.breaker_probe_id IS NOT NULL AND NOT EXISTS (
 # without a free place is not locked: a beat with a backlog looks many times a second.
 _LOCK_SOURCES = text(f"""
 SELECT s.id FROM sources s
-WHERE (s.breaker_probe_at IS NULL OR s.breaker_probe_at <= now() OR {_PROBE_IS_OVER})
+WHERE {_MAY_BE_TRIED}
 AND (s.rate_used_until IS NULL OR s.rate_used_until <= now() + :tolerance)
 AND EXISTS (
     SELECT FROM tasks t
@@ -40,14 +41,14 @@ FOR NO KEY UPDATE SKIP LOCKED
 """)  # noqa: S608  (the part is a constant)
 
 # A statement of its own: it must see what was committed before the lock was given to us.
-_COUNT = text("""
+_COUNT = text(f"""
 SELECT s.id, s.max_runs_per_minute, s.rate_used_until, now() AS now,
     s.breaker_opened_at IS NOT NULL AS probes,
     s.max_parallel_runs - (
         SELECT count(*) FROM tasks u WHERE u.source_id = s.id AND u.state IN ('queued', 'running')
     ) AS free
-FROM sources s WHERE s.id = ANY(:ids)
-""")
+FROM sources s WHERE s.id = ANY(:ids) AND {_MAY_BE_TRIED}
+""")  # noqa: S608  (the part is a constant)
 
 _USE_RATE = text("UPDATE sources SET rate_used_until = :used_until WHERE id = :id")
 

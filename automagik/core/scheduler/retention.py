@@ -12,7 +12,11 @@ from automagik.core.database.session import Database
 from automagik.core.scheduler.rows import database_now
 from automagik.core.tasks.states import TaskState
 
-BATCH = 500
+# Tasks may have ten thousand lines of log each: one transaction must end within the time limit of a
+# statement, and nothing is fired meanwhile.
+BATCH = 100
+SPELL_SECONDS = 0.2
+"""For so long batch follows batch; then a beat has other things to do."""
 # Looking for old tasks costs more than deleting none.
 REST_SECONDS = 60.0
 PROCESSES_KEPT = timedelta(days=30)
@@ -98,12 +102,13 @@ class Retention:
         self._due = 0.0
 
     def prune(self, database: Database) -> None:
-        """A batch per outcome; when one of them was full the next call goes on, else a later."""
-        if time.monotonic() < self._due:
+        """For a spell; when there is more the next call goes on, else a later."""
+        began = time.monotonic()
+        if began < self._due:
             return
-        deleted = [self._prune_one(database, outcome) for outcome in self._ages]
-        if BATCH in deleted:
-            return
+        while BATCH in [self._prune_one(database, outcome) for outcome in self._ages]:
+            if time.monotonic() - began >= SPELL_SECONDS:
+                return
         with database.transaction() as connection:
             forget_processes(connection)
         self._due = time.monotonic() + REST_SECONDS

@@ -80,7 +80,7 @@ class Rule:
         return _last(kept, self._moved_until(instant, self.holidays, after=kept or after))
 
     def left_out(self, after: datetime, until: datetime) -> list[LeftOut]:
-        """What the cadences say in (after, until] and the rule does not, at most 1000 stretches.
+        """What the cadences say in (after, until] and the rule does not, within 1000 looks.
 
         What moves to a business day does not occur on its holiday either.
         """

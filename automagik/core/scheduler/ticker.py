@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from automagik.core.config import Settings
 from automagik.core.database.session import WAKE, Database, Listener
 from automagik.core.exceptions import AutomagikError, RedisUnreachable
-from automagik.core.queues import ensure_queue
 from automagik.core.scheduler.attendance import recall
 from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import ReadyQueues
@@ -66,6 +65,7 @@ class Ticker:
         self._overdue = timedelta(seconds=settings.reconcile_seconds)
         self._reconciler = Reconciler(queues, overdue=self._overdue)
         self._trouble: str | None = None
+        self._is_held_up = False
         self._progress_at = time.monotonic()
 
     def tick(self) -> None:
@@ -99,8 +99,8 @@ class Ticker:
         if self._listener is None:
             self._listener = self._database.listen(WAKE)
         outlook = self._look()
-        if outlook.has_due_schedule:
-            self._in_transactions(self._fire)
+        # By another beat that fires them, or by who changes or deletes them, which may take long.
+        self._is_held_up = outlook.has_due_schedule and not self._in_transactions(self._fire)
         if outlook.has_ended_lease:
             self._reap()
         self._do_chores(outlook)
@@ -112,7 +112,11 @@ class Ticker:
             self._progress_at = time.monotonic()
         self._reconcile(outlook)
         longest = timedelta(seconds=self._settings.beat_max_wait_seconds)
-        return outlook.wait(longest=longest, backlog=self._backlog_wait())
+        return self._until_next(outlook, longest=longest, backlog=self._backlog_wait())
+
+    def _until_next(self, outlook: Outlook, *, longest: timedelta, backlog: timedelta) -> timedelta:
+        wait = outlook.wait(longest=longest, backlog=backlog)
+        return max(wait, SHORTEST_BACKLOG_WAIT) if self._is_held_up else wait
 
     def _backlog_wait(self) -> timedelta:
         blocked = timedelta(seconds=time.monotonic() - self._progress_at)
@@ -167,7 +171,6 @@ class Ticker:
             self._beat_id = register_beat(
                 connection, hostname=self._host, pid=self._pid, clock_offset=offset
             )
-            ensure_queue(connection, self._settings.queue)
         else:
             beat_ticked(connection, self._beat_id, clock_offset=offset)
 
@@ -178,7 +181,7 @@ class Ticker:
     def _wait_without_redis(self) -> None:
         """Schedules keep their time meanwhile."""
         try:
-            self._wait(self._look().wait(longest=ERROR_WAIT, backlog=ERROR_WAIT))
+            self._wait(self._until_next(self._look(), longest=ERROR_WAIT, backlog=ERROR_WAIT))
         except AutomagikError as error:
             self._recover(error.message)
 

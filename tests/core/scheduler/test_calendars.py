@@ -96,6 +96,19 @@ def test_when_it_changes_its_schedules_move_at_once(
     assert calendars.replace("de", COMING).moved_schedules == []
 
 
+def test_it_may_lose_all_of_its_days(
+    manager: SchedulerManager, calendars: CalendarManager, flow: Flow
+) -> None:
+    calendars.replace("de", COMING)
+    schedule = make(manager, flow)
+
+    done = calendars.replace("de", {})
+
+    assert (done.days, done.added, done.removed) == (0, 0, 3)
+    assert done.moved_schedules == [schedule.name]
+    assert calendars.holidays("de") == []
+
+
 def test_what_is_due_already_stays_due(
     manager: SchedulerManager, calendars: CalendarManager, flow: Flow, database: Database
 ) -> None:

@@ -32,6 +32,7 @@ BROKEN: dict[str, dict[str, Any]] = {
     "61": {"type": "cron", "expr": "61 * * * *"},
     "2026-02-30": {"type": "oneshot", "expr": "2026-02-30T09:00"},
     "empty": {"expr": ""},
+    "OverflowError": {"jitter_seconds": 8e13, "spread_seconds": 8e13},
 }
 """What the reason names, and columns that only SQL can write."""
 

@@ -238,16 +238,19 @@ class TestOverlap:
         end(database, second)
         assert send(database, queue) == 1
 
-    def test_nobody_waits_for_the_turn_of_a_schedule_that_was_deleted(
+    def test_what_waits_for_its_turn_is_cancelled_with_its_schedule_and_the_first_one_runs(
         self, database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues
     ) -> None:
         limit_source(database, flow, 100)
         [schedule_id] = add_schedules(database, flow, overlap="buffer-all")
-        for _ in range(3):
-            add_task(database, flow, schedule_id=schedule_id, in_turn=True)
+        first, *others = (
+            add_task(database, flow, schedule_id=schedule_id, in_turn=True) for _ in range(3)
+        )
         SchedulerManager(database, settings).delete(schedule_id)
 
-        assert send(database, queue) == 3
+        assert send(database, queue) == 1
+        assert task(database, first)["state"] == "queued"
+        assert {task(database, each)["state"] for each in others} == {"cancelled"}
 
     def test_the_turns_of_schedules_are_independent_and_others_pass_by(
         self, database: Database, flow: Flow, queue: CeleryReadyQueues

@@ -152,10 +152,23 @@ class TestPrune:
 
 
 class TestByAndBy:
+    def test_batch_follows_batch_for_a_spell(
+        self, database: Database, settings: Settings, flow: Flow, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(retention, "BATCH", 2)
+        monkeypatch.setattr(retention, "SPELL_SECONDS", 60.0)
+        for _ in range(5):
+            add_ended(database, flow, TaskState.FAILED, ago=2 * DAY)
+
+        Retention(settings.model_copy(update={"retention_failed": DAY})).prune(database)
+
+        assert rows(database, "SELECT count(*) FROM tasks") == [0]
+
     def test_a_full_batch_goes_on_at_the_next_call_and_then_there_is_rest(
         self, database: Database, settings: Settings, flow: Flow, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(retention, "BATCH", 2)
+        monkeypatch.setattr(retention, "SPELL_SECONDS", 0.0)
         keeping = Retention(settings.model_copy(update={"retention_failed": DAY}))
         left: list[int] = []
         for _ in range(5):

@@ -1,5 +1,6 @@
 """One tick of a beat, on real servers."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,10 +10,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func
+from sqlalchemy import func, select
 
 from automagik.core.config import Settings
-from automagik.core.database.models import TaskRow
+from automagik.core.database.models import ScheduleRow, TaskRow
 from automagik.core.database.session import Database
 from automagik.core.embedded.redis_server import EmbeddedRedis
 from automagik.core.flows.flow_input import FlowInput
@@ -146,6 +147,28 @@ def test_without_redis_due_runs_are_recorded_and_go_out_when_it_is_back(
             assert set(delivered(url)) == set(rows(database, "SELECT id FROM tasks"))
     finally:
         server.stop()
+
+
+def test_a_due_schedule_that_somebody_holds_is_not_looked_at_all_the_time(
+    database: Database,
+    settings: Settings,
+    flow: Flow,
+    queue: CeleryReadyQueues,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ticker_module, "SHORTEST_BACKLOG_WAIT", 2 * SECOND)
+    [schedule_id] = add_schedules(database, flow)
+    hold = select(ScheduleRow.id).where(ScheduleRow.id == schedule_id).with_for_update()
+    with beating(database, settings, queue) as ticker:
+        with database.transaction() as connection:
+            connection.execute(hold)
+            began = time.monotonic()
+            ticker.tick()
+            waited = time.monotonic() - began
+        ticker.tick()
+
+    assert waited >= 2 * SECOND.total_seconds() - 0.01
+    assert rows(database, "SELECT schedule_id FROM tasks") == [schedule_id]
 
 
 def test_a_beat_whose_connections_broke_goes_on(

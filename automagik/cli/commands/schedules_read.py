@@ -1,0 +1,149 @@
+"""`automagik schedules`: what there is, what became of it and what will."""
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Annotated, Literal
+from uuid import UUID
+
+import typer
+
+from automagik.cli.context import database, printer, settings
+from automagik.cli.option_groups import takes
+from automagik.cli.schedule_options import RuleOptions
+from automagik.core.exceptions import InvalidInput
+
+if TYPE_CHECKING:
+    from automagik.core.scheduler.manager import SchedulerManager
+
+app = typer.Typer()
+
+_RECENT = 5
+
+Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Its name, or its id's beginning.")]
+
+
+@app.command("list")
+def list_(
+    *,
+    flow: Annotated[
+        str | None, typer.Option("--flow", "-f", metavar="FLOW", help="Only of this flow.")
+    ] = None,
+    status: Annotated[
+        Literal["active", "paused", "completed", "error"] | None,
+        typer.Option("--status", help="Only in this status."),
+    ] = None,
+) -> None:
+    """List schedules, the next to run first.
+
+    Example: automagik schedules list --status active
+    """
+    from automagik.cli import schedule_report
+    from automagik.core.flows.manager import FlowManager
+    from automagik.core.scheduler.values import ScheduleStatus
+
+    flow_id = FlowManager(database(), settings()).get(flow).id if flow else None
+    found = manager().list(flow_id=flow_id, status=ScheduleStatus(status) if status else None)
+    printer().items(
+        [schedule_report.as_item(schedule) for schedule in found],
+        schedule_report.LIST if printer().for_people else schedule_report.FOR_PIPES,
+        empty="No schedules here. Create one: automagik schedules create FLOW --every 5m",
+    )
+
+
+@app.command()
+def show(schedule: Name) -> None:
+    """Show one schedule: its rule, its policies, its next runs and its latest tasks.
+
+    Example: automagik schedules show greeter-every-5m
+    """
+    from automagik.cli import schedule_report
+    from automagik.core.tasks.listing import TaskFilter
+    from automagik.core.tasks.manager import TaskManager
+
+    found = manager().get(resolve(schedule))
+    wanted = TaskFilter(schedule=str(found.id), limit=_RECENT)
+    tasks = TaskManager(database(), settings()).list(wanted)
+    grace = timedelta(seconds=settings().misfire_grace_seconds)
+    schedule_report.show(printer(), found, tasks=tasks, grace=grace)
+
+
+@app.command()
+def explain(
+    schedule: Name,
+    *,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="Which occurrence; by default the latest."),
+    ] = None,
+) -> None:
+    """Say what became of an occurrence and why: a run, or the reason that there was none.
+
+    Example: automagik schedules explain greeter-every-5m --at 2030-12-01T09:00
+    """
+    from automagik.cli import explanations
+    from automagik.cli.schedule_options import instant_of
+
+    found = manager().get(resolve(schedule))
+    instant = None if at is None else instant_of(at, timezone=found.timezone)
+    explanations.show(printer(), manager().explain(found.id, at=instant))
+
+
+@app.command()
+@takes(rule=RuleOptions)
+def preview(
+    schedule: Annotated[
+        str | None, typer.Argument(metavar="SCHEDULE", help="A stored one instead of a rule.")
+    ] = None,
+    *,
+    rule: RuleOptions,
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="A time or a date; by default now.")
+    ] = None,
+    end_at: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="A time, or a date with all its day.")
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("-n", "--count", min=1, max=10_000, help="How many; by default 5."),
+    ] = None,
+) -> None:
+    """Show when a rule occurs, and what clock changes within a year do to it. Stores nothing.
+
+    It needs no database unless a schedule or a calendar is named.
+
+    Example: automagik schedules preview --cron "30 2 * * *" --timezone Europe/Berlin -n 3
+    """
+    from automagik.cli import schedule_preview
+    from automagik.core.scheduler.rule_text import RuleLimits, RuleText
+
+    if schedule is None:
+        zone = rule.timezone or settings().timezone
+        text = RuleText(
+            cadences=rule.required_cadences(),
+            timezone=zone,
+            limits=RuleLimits(**rule.limits(zone)),
+        )
+        wanted = schedule_preview.of_rule(
+            text, start=begin, end=end_at, days=_days, shortest=settings().min_interval
+        )
+    elif rule != RuleOptions():
+        raise InvalidInput("Either a schedule or a rule, not both.")
+    else:
+        stored = manager().get(resolve(schedule))
+        wanted = schedule_preview.of_schedule(stored, start=begin, end=end_at)
+    schedule_preview.show(printer(), wanted, count=count)
+
+
+def manager() -> "SchedulerManager":
+    from automagik.core.scheduler.manager import SchedulerManager
+
+    return SchedulerManager(database(), settings())
+
+
+def resolve(reference: str) -> UUID:
+    return manager().resolve(reference)
+
+
+def _days(calendar: str) -> frozenset[date]:
+    from automagik.core.scheduler.calendars import CalendarManager
+
+    return frozenset(each.day for each in CalendarManager(database()).holidays(calendar))
