@@ -1,0 +1,172 @@
+"""Schedules, what they leave out, and the calendars they heed."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    func,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from automagik.core.database.base import Base, new_id
+from automagik.core.database.models.checks import PRIORITY, one_of
+
+_OVERLAP = ["allow-all", "skip", "buffer-one", "buffer-all", "cancel-other", "terminate-other"]
+
+
+class CalendarRow(Base):
+    """A named set of days on which no business is done."""
+
+    __tablename__ = "calendars"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class CalendarDayRow(Base):
+    __tablename__ = "calendar_days"
+
+    calendar: Mapped[str] = mapped_column(
+        ForeignKey("calendars.name", ondelete="CASCADE"), primary_key=True
+    )
+    day: Mapped[date] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(server_default=text("''"))
+
+
+class ScheduleRow(Base):
+    """What the user wrote, and from `next_run_at` on what became of it."""
+
+    __tablename__ = "schedules"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(unique=True)
+    flow_id: Mapped[UUID] = mapped_column(ForeignKey("flows.id", ondelete="CASCADE"))
+    type: Mapped[str]
+    expr: Mapped[str]
+    timezone: Mapped[str]
+    anchor_at: Mapped[datetime]
+    more_cadences: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
+    """Each with `type` and `expr`: the schedule occurs when any of its cadences does."""
+    exclusions: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
+    calendar: Mapped[str | None] = mapped_column(ForeignKey("calendars.name", ondelete="RESTRICT"))
+    on_holiday: Mapped[str] = mapped_column(server_default=text("'skip'"))
+    quiet_hours: Mapped[str | None]
+    starts_at: Mapped[datetime | None]
+    ends_at: Mapped[datetime | None]
+    dst_gap: Mapped[str] = mapped_column(server_default=text("'next'"))
+    dst_fold: Mapped[str] = mapped_column(server_default=text("'first'"))
+    input_value: Mapped[str] = mapped_column(server_default=text("''"))
+    tweaks: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    session_id: Mapped[str | None]
+    priority: Mapped[int | None]
+    queue: Mapped[str | None] = mapped_column(ForeignKey("queues.name"))
+    max_retries: Mapped[int | None]
+    timeout_seconds: Mapped[float | None]
+    at_most_once: Mapped[bool | None]
+    overlap: Mapped[str] = mapped_column(server_default=text("'allow-all'"))
+    misfire: Mapped[str] = mapped_column(server_default=text("'run-once'"))
+    misfire_grace_seconds: Mapped[float | None]
+    catch_up_seconds: Mapped[float | None]
+    catch_up_order: Mapped[str] = mapped_column(server_default=text("'oldest-first'"))
+    jitter_seconds: Mapped[float | None]
+    spread_seconds: Mapped[float | None]
+    max_runs: Mapped[int | None]
+    pause_after_failures: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    status: Mapped[str] = mapped_column(server_default=text("'active'"))
+    status_reason: Mapped[str | None]
+    next_run_at: Mapped[datetime | None]
+    last_run_at: Mapped[datetime | None]
+    counts_from: Mapped[datetime] = mapped_column(server_default=func.now())
+    """Since when the rule has been in force without a break: each occurrence after it is told."""
+    runs: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many tasks its clock has made since `max_runs` began to count."""
+    caught_up_from: Mapped[datetime | None]
+    """A catch-up that goes backwards has told all from here to `caught_up_until`."""
+    caught_up_until: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint(PRIORITY, name="priority_in_range"),
+        CheckConstraint(
+            one_of("type", ["interval", "cron", "oneshot", "rrule", "calendar"]),
+            name="type_known",
+        ),
+        CheckConstraint(
+            one_of("on_holiday", ["skip", "next-business-day", "previous-business-day"]),
+            name="on_holiday_known",
+        ),
+        CheckConstraint(one_of("dst_gap", ["next", "skip"]), name="dst_gap_known"),
+        CheckConstraint(one_of("dst_fold", ["first", "both"]), name="dst_fold_known"),
+        CheckConstraint("starts_at < ends_at", name="starts_before_it_ends"),
+        CheckConstraint(
+            one_of("status", ["active", "paused", "completed", "error"]), name="status_known"
+        ),
+        CheckConstraint(
+            "status <> 'active' OR next_run_at IS NOT NULL", name="active_has_next_run_at"
+        ),
+        CheckConstraint("max_retries >= 0", name="max_retries_not_negative"),
+        CheckConstraint(
+            "timeout_seconds > 0 AND timeout_seconds < 'infinity'", name="timeout_finite"
+        ),
+        CheckConstraint(one_of("overlap", _OVERLAP), name="overlap_known"),
+        CheckConstraint(one_of("misfire", ["run-once", "skip", "run-all"]), name="misfire_known"),
+        CheckConstraint(
+            one_of("catch_up_order", ["oldest-first", "newest-first"]), name="catch_up_order_known"
+        ),
+        CheckConstraint(
+            "misfire_grace_seconds >= 0 AND misfire_grace_seconds < 'infinity'",
+            name="misfire_grace_finite",
+        ),
+        CheckConstraint(
+            "catch_up_seconds > 0 AND catch_up_seconds < 'infinity'", name="catch_up_finite"
+        ),
+        CheckConstraint("jitter_seconds > 0 AND jitter_seconds < 'infinity'", name="jitter_finite"),
+        CheckConstraint("spread_seconds > 0 AND spread_seconds < 'infinity'", name="spread_finite"),
+        CheckConstraint("max_runs > 0", name="max_runs_positive"),
+        CheckConstraint("pause_after_failures > 0", name="pause_after_failures_positive"),
+        CheckConstraint(
+            "(caught_up_from IS NULL) = (caught_up_until IS NULL)", name="caught_up_or_not"
+        ),
+        # Beat: which schedules are due, and when is the next.
+        Index("ix_schedules_due", "next_run_at", postgresql_where=text("status = 'active'")),
+        # Beat: which schedules may have a backlog to make up for.
+        Index(
+            "ix_schedules_run_all",
+            "next_run_at",
+            postgresql_where=text("status = 'active' AND misfire = 'run-all'"),
+        ),
+        # The schedules of a flow, when it is shown, goes or is deleted.
+        Index("ix_schedules_flow_id", "flow_id"),
+        # The schedules of a calendar, when it changes or is deleted.
+        Index("ix_schedules_calendar", "calendar", postgresql_where=text("calendar IS NOT NULL")),
+    )
+
+
+class SkippedOccurrencesRow(Base):
+    """Occurrences in a row that did not become tasks, and why."""
+
+    __tablename__ = "skipped_occurrences"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    schedule_id: Mapped[UUID] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"))
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    """The last one that is meant; occurrences of the rule between the two are, too."""
+    reason: Mapped[str]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        CheckConstraint("first_at <= last_at", name="in_order"),
+        # What became of an occurrence of a schedule.
+        Index("ix_skipped_occurrences_schedule_id", "schedule_id", "first_at"),
+    )
