@@ -1,11 +1,11 @@
-"""`automagik schedules`: when flows run."""
+"""`automagik schedules`: what people write about when flows run."""
 
 from typing import Annotated
 
 import typer
 
 from automagik.cli import person
-from automagik.cli.commands import schedules_read
+from automagik.cli.commands import schedules_operate, schedules_read
 from automagik.cli.commands.schedules_read import Name, manager, resolve
 from automagik.cli.context import database, printer, settings
 from automagik.cli.option_groups import takes
@@ -17,7 +17,6 @@ from automagik.cli.options import (
     Session,
     Timeout,
     Tweaks,
-    Wait,
     Yes,
 )
 from automagik.cli.policy_options import PolicyOptions
@@ -26,8 +25,7 @@ from automagik.core.exceptions import InvalidInput
 
 app = typer.Typer()
 app.add_typer(schedules_read.app)
-
-_ACTOR = "cli"
+app.add_typer(schedules_operate.app)
 
 
 @app.command()
@@ -78,33 +76,6 @@ def create(
     )
     schedule_report.say_when(printer(), schedule, done="created")
     printer().made(schedule_report.as_item(schedule))
-
-
-@app.command()
-def pause(
-    schedule: Name,
-    *,
-    reason: Annotated[str | None, typer.Option("--reason", help="Kept with the schedule.")] = None,
-) -> None:
-    """Start no more runs until it is resumed. Runs under way go on.
-
-    Example: automagik schedules pause greeter-every-5m --reason "maintenance"
-    """
-    paused = manager().pause(resolve(schedule), reason=reason)
-    printer().say(f"✓ Schedule {paused.name} paused.")
-    printer().say(f"  Go on with: automagik schedules resume {paused.name}")
-
-
-@app.command()
-def resume(schedule: Name) -> None:
-    """Let a paused schedule go on. Runs that it missed are not made up for.
-
-    Example: automagik schedules resume greeter-every-5m
-    """
-    from automagik.cli import schedule_report
-
-    resumed = manager().resume(resolve(schedule))
-    schedule_report.say_when(printer(), resumed, done="resumed")
 
 
 @app.command()
@@ -179,21 +150,3 @@ def delete(schedule: Name, *, yes: Yes = False) -> None:
     person.confirm(f"Delete schedule {found.name} of flow {found.flow_name}?", yes=yes)
     manager().delete(found.id)
     printer().say(f"✓ Schedule {found.name} deleted.")
-
-
-@app.command()
-def trigger(schedule: Name, *, wait: Wait = False) -> None:
-    """Run a schedule's flow at once; its next run stays where it is. Prints the id of the task.
-
-    Example: automagik schedules trigger greeter-every-5m --wait
-    """
-    from automagik.cli import task_report
-    from automagik.cli.waiting import finish, say_how_to_follow
-    from automagik.core.tasks.manager import TaskManager
-
-    task = manager().trigger(resolve(schedule), actor=_ACTOR)
-    if wait:
-        finish(TaskManager(database(), settings()), task)
-        return
-    printer().made(task_report.as_item(task))
-    say_how_to_follow(task)

@@ -4,13 +4,11 @@ A schedule that makes up for a backlog is served apart from those that are on ti
 and a part of each at a time, so that the others do not wait. Its tasks yield to live ones.
 """
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, text
 
@@ -21,12 +19,14 @@ from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.calendar_days import days_of
 from automagik.core.scheduler.exceptions import FlowGone
 from automagik.core.scheduler.failing import failing, why_paused
+from automagik.core.scheduler.new_tasks import as_json, insert_tasks
 from automagik.core.scheduler.overlap import cancel_others, count_unfinished
 from automagik.core.scheduler.plan import Firing, Run, Standing, Told, plan
 from automagik.core.scheduler.policies import Overlap, Policies
 from automagik.core.scheduler.policy_columns import COLUMNS, policies_of
 from automagik.core.scheduler.rule import DaysOf, LeftOut, Rule, rule_of
 from automagik.core.scheduler.rule_text import RULE_COLUMNS
+from automagik.core.scheduler.skipped import tell_skipped
 
 logger = logging.getLogger(__name__)
 
@@ -64,32 +64,6 @@ now() - s.next_run_at > make_interval(secs => least(
 _ON_TIME = text(_DUE.format(which=f"(s.misfire <> 'run-all' OR NOT {_IS_LATE})"))
 _BEHIND = text(_DUE.format(which=f"s.misfire = 'run-all' AND {_IS_LATE}"))
 
-# One statement for the whole batch. Inputs, which may be large, do not leave the database.
-_INSERT_TASKS = text("""
-INSERT INTO tasks (id, flow_id, flow_version_id, source_id, schedule_id, scheduled_for, run_at,
-    input_value, tweaks, session_id, priority, queue, at_most_once, in_turn, max_retries,
-    max_attempts, timeout_seconds, state_actor, state_reason)
-SELECT r.id, f.id, f.version_id, f.source_id, s.id, r.scheduled_for, r.run_at,
-    s.input_value, s.tweaks, s.session_id,
-    greatest(coalesce(s.priority, f.priority, 0) - r.yields, -1000),
-    coalesce(s.queue, f.queue, :queue), coalesce(s.at_most_once, f.at_most_once), r.in_turn,
-    limits.retries, limits.retries + 1,
-    coalesce(s.timeout_seconds, f.timeout_seconds, :timeout_seconds), :actor, r.state_reason
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, schedule_id uuid,
-    scheduled_for timestamptz, run_at timestamptz, yields int, in_turn boolean, state_reason text)
-JOIN schedules s ON s.id = r.schedule_id
-JOIN flows f ON f.id = s.flow_id
-CROSS JOIN LATERAL (SELECT coalesce(s.max_retries, f.max_retries, :max_retries)) limits (retries)
-ON CONFLICT (schedule_id, scheduled_for) DO NOTHING
-""")
-
-_TELL_SKIPPED = text("""
-INSERT INTO skipped_occurrences (schedule_id, first_at, last_at, reason)
-SELECT schedule_id, first_at, last_at, reason
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (schedule_id uuid, first_at timestamptz,
-    last_at timestamptz, reason text)
-""")
-
 _MOVE_CLOCKS = text("""
 UPDATE schedules SET next_run_at = r.next_run_at, last_run_at = greatest(r.ran_at, last_run_at),
     runs = runs + coalesce(r.made, 0), caught_up_from = r.told_since,
@@ -113,19 +87,11 @@ def fire(connection: Connection, *, settings: Settings, actor: str) -> int:
     moves = list(_moves(connection, due, timedelta(seconds=grace)))
     replacing = [task for move in moves if move.replaces for task in move.tasks]
     if replacing:
-        cancel_others(connection, _as_json(replacing), actor=actor)
-    if tasks := [task for move in moves for task in move.tasks]:
-        arguments = {
-            "rows": _as_json(tasks),
-            "actor": actor,
-            "queue": settings.queue,
-            "max_retries": settings.max_retries,
-            "timeout_seconds": settings.run_timeout_seconds,
-        }
-        connection.execute(_INSERT_TASKS, arguments)
-    if skipped := [range_ for move in moves for range_ in move.skipped]:
-        connection.execute(_TELL_SKIPPED, {"rows": _as_json(skipped)})
-    connection.execute(_MOVE_CLOCKS, {"rows": _as_json([move.clock for move in moves])})
+        cancel_others(connection, as_json(replacing), actor=actor)
+    tasks = [task for move in moves for task in move.tasks]
+    insert_tasks(connection, tasks, settings=settings, actor=actor)
+    tell_skipped(connection, [stretch for move in moves for stretch in move.skipped])
+    connection.execute(_MOVE_CLOCKS, {"rows": as_json([move.clock for move in moves])})
     return len(due)
 
 
@@ -273,11 +239,3 @@ def _task(row: RowMapping, policies: Policies, run: Run, number: int) -> Mapping
         "in_turn": policies.overlap.waits,
         "state_reason": reason,
     }
-
-
-def _as_json(rows: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps(rows, default=_jsonable)
-
-
-def _jsonable(value: datetime | UUID) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -64,6 +64,13 @@ class Schedule:
     policies: Policies
     status: ScheduleStatus
     status_reason: str | None
+    paused_until: datetime | None
+    """When a beat resumes it; None: a person does."""
+    held_from: datetime | None
+    """The first occurrence that its pause holds back; None unless paused."""
+    labels: Mapping[str, str]
+    project: str | None
+    """Whose file describes it; None: a person made it by hand."""
     next_run_at: datetime | None
     """None unless active."""
     last_run_at: datetime | None

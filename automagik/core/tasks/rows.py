@@ -53,6 +53,8 @@ def as_task(row: Row[Any]) -> Task:
 
 _PLAIN = (
     "scheduled_for",
+    "backfill_id",
+    "parent_task_id",
     "priority",
     "queue",
     "max_retries",

@@ -24,6 +24,10 @@ class Task:
     schedule_name: str | None
     scheduled_for: datetime | None
     """The nominal instant of its schedule; None for runs started by hand."""
+    backfill_id: UUID | None
+    """Of which backfill it is a part."""
+    parent_task_id: UUID | None
+    """Whose end started it."""
     priority: int
     queue: str
     max_retries: int

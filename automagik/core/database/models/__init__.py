@@ -10,20 +10,24 @@ from automagik.core.database.models.flows import (
 )
 from automagik.core.database.models.processes import BeatRow, WorkerRow
 from automagik.core.database.models.schedules import (
+    BackfillRow,
     CalendarDayRow,
     CalendarRow,
+    FollowUpRow,
     ScheduleRow,
     SkippedOccurrencesRow,
 )
 from automagik.core.database.models.tasks import TaskAttemptRow, TaskEventRow, TaskLogRow, TaskRow
 
 __all__ = [
+    "BackfillRow",
     "BeatRow",
     "CalendarDayRow",
     "CalendarRow",
     "FlowComponentRow",
     "FlowRow",
     "FlowVersionRow",
+    "FollowUpRow",
     "QueueRow",
     "ScheduleRow",
     "SkippedOccurrencesRow",

@@ -29,8 +29,13 @@ class SourceRow(Base):
     max_runs_per_minute: Mapped[int | None]
     version: Mapped[str | None]
     checked_at: Mapped[datetime | None]
+    project: Mapped[str | None]
+    """Whose file describes it; unset: a person made it by hand."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    disabled_at: Mapped[datetime | None]
+    """Since when it gets no runs; unset: it does."""
+    disabled_reason: Mapped[str | None]
 
     rate_used_until: Mapped[datetime | None]
     """The runs that were sent use up the rate until then."""

@@ -19,6 +19,7 @@ from automagik.core.database.base import Base, new_id
 from automagik.core.database.models.checks import PRIORITY, one_of
 
 _OVERLAP = ["allow-all", "skip", "buffer-one", "buffer-all", "cancel-other", "terminate-other"]
+_ENDS = ["completed", "failed", "recovered", "any"]
 
 
 class CalendarRow(Base):
@@ -27,6 +28,8 @@ class CalendarRow(Base):
     __tablename__ = "calendars"
 
     name: Mapped[str] = mapped_column(primary_key=True)
+    project: Mapped[str | None]
+    """Whose file describes it; unset: a person made it by hand."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -63,6 +66,15 @@ class ScheduleRow(Base):
     ends_at: Mapped[datetime | None]
     dst_gap: Mapped[str] = mapped_column(server_default=text("'next'"))
     dst_fold: Mapped[str] = mapped_column(server_default=text("'first'"))
+    after_schedule_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("schedules.id", ondelete="CASCADE")
+    )
+    """Of type `after`: whose runs it follows; `expr` says which end of theirs it waits for."""
+    after_flow_id: Mapped[UUID | None] = mapped_column(ForeignKey("flows.id", ondelete="CASCADE"))
+    """The same for all runs of a flow."""
+    labels: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    project: Mapped[str | None]
+    """Whose file describes it; unset: a person made it by hand."""
     input_value: Mapped[str] = mapped_column(server_default=text("''"))
     tweaks: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     session_id: Mapped[str | None]
@@ -85,6 +97,10 @@ class ScheduleRow(Base):
 
     status: Mapped[str] = mapped_column(server_default=text("'active'"))
     status_reason: Mapped[str | None]
+    paused_until: Mapped[datetime | None]
+    """When a beat resumes it; unset: a person does."""
+    held_from: Mapped[datetime | None]
+    """Where its clock stood when it was paused: the first occurrence that is not told yet."""
     next_run_at: Mapped[datetime | None]
     last_run_at: Mapped[datetime | None]
     counts_from: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -98,9 +114,14 @@ class ScheduleRow(Base):
     __table_args__ = (
         CheckConstraint(PRIORITY, name="priority_in_range"),
         CheckConstraint(
-            one_of("type", ["interval", "cron", "oneshot", "rrule", "calendar"]),
+            one_of("type", ["interval", "cron", "oneshot", "rrule", "calendar", "after"]),
             name="type_known",
         ),
+        CheckConstraint(
+            "num_nonnulls(after_schedule_id, after_flow_id) = (type = 'after')::int",
+            name="after_one_thing",
+        ),
+        CheckConstraint(f"type <> 'after' OR {one_of('expr', _ENDS)}", name="after_end_known"),
         CheckConstraint(
             one_of("on_holiday", ["skip", "next-business-day", "previous-business-day"]),
             name="on_holiday_known",
@@ -112,7 +133,12 @@ class ScheduleRow(Base):
             one_of("status", ["active", "paused", "completed", "error"]), name="status_known"
         ),
         CheckConstraint(
-            "status <> 'active' OR next_run_at IS NOT NULL", name="active_has_next_run_at"
+            "status <> 'active' OR next_run_at IS NOT NULL OR type = 'after'",
+            name="active_has_next_run_at",
+        ),
+        CheckConstraint(
+            "status = 'paused' OR num_nonnulls(paused_until, held_from) = 0",
+            name="held_while_paused",
         ),
         CheckConstraint("max_retries >= 0", name="max_retries_not_negative"),
         CheckConstraint(
@@ -145,6 +171,23 @@ class ScheduleRow(Base):
             "next_run_at",
             postgresql_where=text("status = 'active' AND misfire = 'run-all'"),
         ),
+        # Beat: which pauses are over, and when is the next.
+        Index(
+            "ix_schedules_paused_until",
+            "paused_until",
+            postgresql_where=text("paused_until IS NOT NULL"),
+        ),
+        # The end of a task: which schedules follow it; deletion of what they follow.
+        Index(
+            "ix_schedules_after_schedule_id",
+            "after_schedule_id",
+            postgresql_where=text("after_schedule_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_schedules_after_flow_id",
+            "after_flow_id",
+            postgresql_where=text("after_flow_id IS NOT NULL"),
+        ),
         # The schedules of a flow, when it is shown, goes or is deleted.
         Index("ix_schedules_flow_id", "flow_id"),
         # The schedules of a calendar, when it changes or is deleted.
@@ -169,4 +212,61 @@ class SkippedOccurrencesRow(Base):
         CheckConstraint("first_at <= last_at", name="in_order"),
         # What became of an occurrence of a schedule.
         Index("ix_skipped_occurrences_schedule_id", "schedule_id", "first_at"),
+    )
+
+
+class FollowUpRow(Base):
+    """A task has ended that a schedule of type `after` waits for; a beat has not seen it yet.
+
+    Written by the database's own trigger with the end itself. Without foreign keys: who finishes a
+    task does not wait for who deletes a schedule.
+    """
+
+    __tablename__ = "follow_ups"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    schedule_id: Mapped[UUID]
+    parent_task_id: Mapped[UUID]
+    parent_attempt: Mapped[int]
+    ended_at: Mapped[datetime]
+
+
+class BackfillRow(Base):
+    """A stretch of the past whose occurrences without a task are to run, oldest first."""
+
+    __tablename__ = "backfills"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    schedule_id: Mapped[UUID] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"))
+    begin_at: Mapped[datetime]
+    end_at: Mapped[datetime]
+    """Not included."""
+    overlap: Mapped[str] = mapped_column(server_default=text("'allow-all'"))
+    max_concurrent: Mapped[int]
+    """How many of its tasks may be unfinished."""
+    state: Mapped[str] = mapped_column(server_default=text("'running'"))
+    told_until: Mapped[datetime]
+    """How far it has come: each occurrence before has a task or was passed by."""
+    made: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many tasks it has made."""
+    passed_by: Mapped[int] = mapped_column(server_default=text("0"))
+    """How many occurrences had a task already, or were left out by its overlap policy."""
+    actor: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("begin_at < end_at", name="in_order"),
+        CheckConstraint(
+            one_of("overlap", ["allow-all", "skip", "buffer-all"]), name="overlap_known"
+        ),
+        CheckConstraint("max_concurrent > 0", name="max_concurrent_positive"),
+        CheckConstraint(one_of("state", ["running", "completed", "cancelled"]), name="state_known"),
+        CheckConstraint(
+            "(finished_at IS NULL) = (state = 'running')", name="finished_at_iff_not_running"
+        ),
+        # Beat: which backfills go on.
+        Index("ix_backfills_running", "id", postgresql_where=text("state = 'running'")),
+        # The backfills of a schedule; its deletion.
+        Index("ix_backfills_schedule_id", "schedule_id", text("id DESC")),
     )

@@ -38,6 +38,12 @@ class TaskRow(Base):
         ForeignKey("schedules.id", ondelete="SET NULL")
     )
     scheduled_for: Mapped[datetime | None]
+    backfill_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("backfills.id", ondelete="SET NULL")
+    )
+    parent_task_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id", ondelete="SET NULL"))
+    """Whose end started it."""
+    parent_attempt: Mapped[int | None]
 
     input_value: Mapped[str] = mapped_column(server_default=text("''"))
     tweaks: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
@@ -83,6 +89,15 @@ class TaskRow(Base):
     __table_args__ = (
         # The promise: an occurrence is recorded once, whoever fires it.
         UniqueConstraint("schedule_id", "scheduled_for"),
+        # The end of a task starts a run once, whoever sees it; deletion of a parent.
+        Index(
+            "uq_tasks_parent",
+            "parent_task_id",
+            "schedule_id",
+            "parent_attempt",
+            unique=True,
+            postgresql_where=text("parent_task_id IS NOT NULL"),
+        ),
         CheckConstraint(one_of("state", TaskState), name="state_known"),
         CheckConstraint(
             f"(finished_at IS NOT NULL) = ({one_of('state', sorted(FINAL))})",
@@ -124,6 +139,13 @@ class TaskRow(Base):
             "schedule_id",
             "id",
             postgresql_where=text(f"schedule_id IS NOT NULL AND {_UNFINISHED}"),
+        ),
+        # Backfill: how many of its tasks are unfinished; its deletion.
+        Index(
+            "ix_tasks_backfill_id",
+            "backfill_id",
+            "state",
+            postgresql_where=text("backfill_id IS NOT NULL"),
         ),
         # Reconciliation: deliveries that may have been lost.
         Index("ix_tasks_queued_at", "queued_at", postgresql_where=text("state = 'queued'")),
