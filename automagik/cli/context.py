@@ -1,5 +1,6 @@
 """What a command works with: the printer, the settings and the database of this invocation."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from automagik.cli import times
 from automagik.cli.printer import Printer
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ class Invocation:
     """One run of one command."""
 
     printer: Printer = field(default_factory=Printer)
+    shows_tracebacks: bool = False
 
     @cached_property
     def settings(self) -> "Settings":
@@ -49,6 +52,7 @@ def invocation() -> Iterator[Invocation]:
     """Makes a new invocation the current one."""
     opened = Invocation()
     token = _current.set(opened)
+    times.chosen.set(None)
     try:
         yield opened
     finally:
@@ -68,3 +72,12 @@ def settings() -> "Settings":
 def database() -> "Database":
     """Opened once. Raises ConfigurationError, DatabaseUnreachable, SchemaOutdated."""
     return _current.get().database
+
+
+def show_tracebacks() -> None:
+    _current.get().shows_tracebacks = True
+
+
+def shows_tracebacks() -> bool:
+    """By --debug, or by the environment where nobody types."""
+    return _current.get().shows_tracebacks or os.environ.get("AUTOMAGIK_DEBUG") == "1"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def show(printer: Printer, explanation: Union["Explanation", "Why"]) -> None:
     """The words alone for people and in a plain pipe."""
-    if printer.shape in (Output.TABLE, Output.TSV) and not printer.fields:
+    if (printer.for_people or printer.shape is Output.TSV) and not printer.fields:
         printer.raw(f"{visible(explanation.text)}\n")
     else:
         printer.item(asdict(explanation))

@@ -51,14 +51,14 @@ def ending() -> Iterator[Outcome]:
 
 
 def _report(error: Exception) -> int:
-    if os.environ.get("AUTOMAGIK_DEBUG") == "1":
+    if context.shows_tracebacks():
         traceback.print_exception(error)
     known = as_known(error)
     if known:
         context.printer().error(known)
         return known.exit_code
     what = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-    hint = "This is a bug in AutoMagik. AUTOMAGIK_DEBUG=1 shows where it happened."
+    hint = "This is a bug in AutoMagik. --debug shows where it happened."
     context.printer().error(AutomagikError(what, hint=hint))
     return AutomagikError.exit_code
 

@@ -1,4 +1,4 @@
-"""What programs read: JSON, JSON lines, tab-separated and comma-separated values.
+"""What programs read: JSON, JSON lines, YAML, tab-separated and comma-separated values.
 
 Instants are RFC 3339 in UTC, durations are seconds, keys are the same in all of them.
 """
@@ -6,6 +6,7 @@ Instants are RFC 3339 in UTC, durations are seconds, keys are the same in all of
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,25 +19,35 @@ SCHEMA_VERSION = 1
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def listed(shape: str, items: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Iterator[str]:
-    """The lines of a list."""
-    if shape == "json":
-        yield _pretty({"schema_version": SCHEMA_VERSION, "items": list(items)})
+def listed(
+    shape: str,
+    items: Sequence[Mapping[str, Any]],
+    keys: Sequence[str],
+    *,
+    following: str | None = None,
+    header: bool = True,
+) -> Iterator[str]:
+    """The lines of a list; `following` is the cursor of the next page."""
+    if shape in ("json", "yaml"):
+        whole = {"schema_version": SCHEMA_VERSION, "items": list(items), "next": following}
+        yield _document(shape, whole)
         return
-    if shape == "csv":
+    if shape == "csv" and header:
         yield _csv(keys)
     for item in items:
         yield _line(shape, item, keys)
 
 
-def single(shape: str, item: Mapping[str, Any], keys: Sequence[str]) -> Iterator[str]:
+def single(
+    shape: str, item: Mapping[str, Any], keys: Sequence[str], *, header: bool = True
+) -> Iterator[str]:
     """The lines of one thing; in a pipe one line per key."""
-    if shape == "json":
-        yield _pretty({"schema_version": SCHEMA_VERSION, **item})
+    if shape in ("json", "yaml"):
+        yield _document(shape, {"schema_version": SCHEMA_VERSION, **item})
     elif shape == "tsv":
         yield from ("\t".join((key, _cell(item.get(key)))) for key in keys)
     else:
-        yield from listed(shape, [item], keys)
+        yield from listed(shape, [item], keys, header=header)
 
 
 def problem(error: AutomagikError) -> str:
@@ -100,6 +111,18 @@ def _csv(cells: Sequence[str]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(cells)
     return line.getvalue()
+
+
+def _document(shape: str, document: Mapping[str, Any]) -> str:
+    text = _pretty(document)
+    if shape == "json":
+        return text
+    import yaml
+
+    # By way of JSON: what both of them carry is the same.
+    return str(
+        yaml.safe_dump(json.loads(text), sort_keys=False, allow_unicode=True, width=math.inf)
+    ).rstrip("\n")
 
 
 def _pretty(document: Mapping[str, Any]) -> str:

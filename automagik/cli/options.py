@@ -1,4 +1,4 @@
-"""Options that several commands share. -o, --fields and -q are added to every command by itself."""
+"""Options that several commands share. Those of output are added to every command by itself."""
 
 import re
 from datetime import timedelta
@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from automagik.cli import context
-from automagik.cli.printer import Output
-from automagik.cli.times import parse_duration
+from automagik.cli import context, times
+from automagik.cli.printer import Color, Output
+from automagik.cli.times import TimeFormat, parse_duration
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 InputText = Annotated[
@@ -67,7 +67,7 @@ def prepare(command: Any) -> None:
 
 
 def add_output_options(command: Any) -> None:
-    """-o, --fields and -q."""
+    """-o, --fields, -q and what else says how the answer looks."""
     shared = typer.Typer(add_completion=False)
     shared.command()(_shared)
     command.params.extend(typer.main.get_command(shared).params)
@@ -86,6 +86,31 @@ def _set_fields(value: str | None) -> None:
 def _set_quiet(*, value: bool) -> None:
     if value:
         context.printer().quiet = True
+
+
+def _set_header(*, value: bool) -> None:
+    if not value:
+        context.printer().has_header = False
+
+
+def _set_color(value: Color | None) -> None:
+    if value:
+        context.printer().color = value
+
+
+def _set_time(value: TimeFormat | None) -> None:
+    if value:
+        times.chosen.set(value)
+
+
+def _set_pager(*, value: bool) -> None:
+    if not value:
+        context.printer().uses_pager = False
+
+
+def _set_debug(*, value: bool) -> None:
+    if value:
+        context.show_tracebacks()
 
 
 # Lines after \b are not joined.
@@ -124,7 +149,62 @@ def _shared(
             callback=_set_quiet,
             expose_value=False,
             is_eager=True,
-            help="Say nothing but data and errors.",
+            help="Say nothing but data and errors; of a list only names or ids.",
+        ),
+    ] = False,
+    header: Annotated[
+        bool,
+        typer.Option(
+            "--header/--no-header",
+            callback=_set_header,
+            expose_value=False,
+            is_eager=True,
+            hidden=True,
+            help="The line with the names of the columns, in tables and CSV.",
+        ),
+    ] = True,
+    color: Annotated[
+        Color | None,
+        typer.Option(
+            "--color",
+            callback=_set_color,
+            expose_value=False,
+            is_eager=True,
+            hidden=True,
+            help="By default auto: on a terminal, unless NO_COLOR is set.",
+        ),
+    ] = None,
+    time: Annotated[
+        TimeFormat | None,
+        typer.Option(
+            "--time",
+            callback=_set_time,
+            expose_value=False,
+            is_eager=True,
+            hidden=True,
+            help="How people read instants; by default relative and local.",
+        ),
+    ] = None,
+    pager: Annotated[
+        bool,
+        typer.Option(
+            "--pager/--no-pager",
+            callback=_set_pager,
+            expose_value=False,
+            is_eager=True,
+            hidden=True,
+            help="Show what is longer than the terminal in $PAGER.",
+        ),
+    ] = True,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            callback=_set_debug,
+            expose_value=False,
+            is_eager=True,
+            hidden=True,
+            help="Show the traceback of an error.",
         ),
     ] = False,
 ) -> None:

@@ -4,17 +4,19 @@ On a terminal: tables with colours, times in words. In a pipe: one line per reco
 nothing shortened. JSON is the same everywhere.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from automagik.cli import machine
+from automagik.cli import machine, pager
 from automagik.cli.times import in_words
 from automagik.core.exceptions import AutomagikError, InvalidInput
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -27,11 +29,22 @@ class Output(StrEnum):
     """The shapes of what commands print."""
 
     TABLE = "table"
+    WIDE = "wide"
+    """A table with all its columns, however narrow the terminal is."""
     TSV = "tsv"
     CSV = "csv"
     JSON = "json"
     JSONL = "jsonl"
+    YAML = "yaml"
     NAME = "name"
+
+
+class Color(StrEnum):
+    """When there is colour."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,9 @@ class Printer:
     """None: a table on a terminal, tab-separated in a pipe."""
     fields: tuple[str, ...] = ()
     quiet: bool = False
+    has_header: bool = True
+    color: Color = Color.AUTO
+    uses_pager: bool = True
 
     @property
     def shape(self) -> Output:
@@ -84,20 +100,38 @@ class Printer:
 
     @property
     def for_people(self) -> bool:
-        return self.shape is Output.TABLE
+        return self.shape in (Output.TABLE, Output.WIDE)
+
+    @property
+    def speaks_json(self) -> bool:
+        return self.output in (Output.JSON, Output.JSONL)
 
     def items(
-        self, items: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, empty: str
+        self,
+        items: Sequence[Mapping[str, Any]],
+        columns: Sequence[Column],
+        *,
+        empty: str,
+        following: str | None = None,
     ) -> None:
-        """A list. `empty` explains on stderr why there is nothing, and what to do."""
+        """A list. `empty` explains on stderr why there is nothing, and what to do.
+
+        `following` is the cursor of the next page.
+        """
         self._require_fields(items, columns)
         columns = self._chosen(columns)
-        if not items and self.shape not in (Output.JSON, Output.JSONL):
+        if not items and self.shape not in (Output.JSON, Output.JSONL, Output.YAML):
             self.say(empty)
+        elif self.quiet and self.output is None and not self.fields:
+            self._lines(machine.listed(Output.NAME, items, ()))
         elif self.for_people:
             self._table(items, columns)
         else:
-            self._lines(machine.listed(self.shape, self._cut(items), [c.key for c in columns]))
+            keys = [column.key for column in columns]
+            listed = machine.listed(
+                self.shape, self._cut(items), keys, following=following, header=self.has_header
+            )
+            self._lines(listed)
 
     def item(self, item: Mapping[str, Any], columns: Sequence[Column] | None = None) -> None:
         """One thing. JSON carries all of it, whatever the columns."""
@@ -110,11 +144,12 @@ class Printer:
             self._facts(item, columns)
         else:
             [cut] = self._cut([item])
-            self._lines(machine.single(self.shape, cut, [c.key for c in columns]))
+            keys = [column.key for column in columns]
+            self._lines(machine.single(self.shape, cut, keys, header=self.has_header))
 
     def made(self, item: Mapping[str, Any]) -> None:
         """Something new: its id alone, which the next command takes; JSON carries all of it."""
-        if self.shape in (Output.TABLE, Output.TSV) and not self.fields:
+        if (self.for_people or self.shape is Output.TSV) and not self.fields:
             self.raw(f"{item['id']}\n")
         else:
             # It is there now, so a wrong --fields is no reason to fail.
@@ -131,11 +166,12 @@ class Printer:
 
     def error(self, error: AutomagikError) -> None:
         """On stderr: what went wrong, the code, and what to do."""
-        if self.output in (Output.JSON, Output.JSONL):
+        if self.speaks_json:
             sys.stderr.write(f"{machine.problem(error)}\n")
             return
-        self._console(stderr=True).print(f"[bold red]✗[/] {_literal(error.message)}", end="")
-        self._console(stderr=True).print(f"  [dim]({error.code})[/]")
+        console = self.console(sys.stderr)
+        console.print(f"[bold red]✗[/] {_literal(error.message)}", end="")
+        console.print(f"  [dim]({error.code})[/]")
         if error.hint:
             sys.stderr.write(f"  {error.hint}\n")
 
@@ -168,16 +204,16 @@ class Printer:
 
     def _table(self, items: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
         """The widest table that the terminal has room for; what still does not fit is folded."""
-        console, shown = self._console(), list(columns)
-        table = _filled(items, shown)
+        console, shown = self.console(), list(columns)
+        table = _filled(items, shown, header=self.has_header)
         unbounded = console.options.update(max_width=_NO_EDGE)
         while console.measure(table, options=unbounded).maximum > console.width:
             dispensable = [column for column in shown if column.wide]
-            if not dispensable:
+            if not dispensable or self.shape is Output.WIDE:
                 break
             shown.remove(dispensable[-1])
-            table = _filled(items, shown)
-        console.print(table)
+            table = _filled(items, shown, header=self.has_header)
+        self._long(console, table)
 
     def _facts(self, item: Mapping[str, Any], columns: Sequence[Column]) -> None:
         from rich.table import Table
@@ -187,21 +223,53 @@ class Printer:
         table.add_column(overflow="fold")
         for column in columns:
             table.add_row(column.heading, column.text(item))
-        self._console().print(table)
+        self._long(self.console(), table)
 
-    def _console(self, *, stderr: bool = False) -> Any:
+    def _long(self, console: "Console", table: "Table") -> None:
+        """Through the pager where the terminal is too short for it."""
+        if not (self.uses_pager and sys.stdout.isatty() and table.row_count >= console.height):
+            console.print(table)
+            return
+        with console.capture() as captured:
+            console.print(table)
+        pager.show(captured.get())
+
+    def console(self, stream: TextIO | None = None) -> "Console":
+        """Rich on stdout or another stream; outside a terminal there is no edge to break at."""
         from rich.console import Console
 
-        stream = sys.stderr if stderr else sys.stdout
-        # Outside a terminal there is no edge to break lines at.
+        stream = stream or sys.stdout
         width = None if stream.isatty() else _NO_EDGE
-        return Console(file=stream, width=width, highlight=False, soft_wrap=width is not None)
+        return Console(
+            file=stream,
+            width=width,
+            highlight=False,
+            soft_wrap=width is not None,
+            no_color=self.color is Color.NEVER or None,
+            force_terminal=self._is_coloured(stream),
+        )
+
+    def _is_coloured(self, stream: TextIO) -> bool | None:
+        """None: as NO_COLOR, FORCE_COLOR, TERM and the stream say.
+
+        The variables of the older convention (https://bixense.com/clicolors) count after these.
+        """
+        if self.color is Color.ALWAYS:
+            return True
+        named = any(os.environ.get(name) for name in ("NO_COLOR", "FORCE_COLOR"))
+        if self.color is Color.NEVER or named:
+            return None
+        if os.environ.get("CLICOLOR_FORCE", "0") != "0":
+            return True
+        return False if os.environ.get("CLICOLOR") == "0" and stream.isatty() else None
 
 
-def _filled(items: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> "Table":
+def _filled(
+    items: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, header: bool
+) -> "Table":
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=header)
     for number, column in enumerate(columns):
         # What the next command takes must stay in one piece.
         in_one_piece = number == 0 or column.key == "id"

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from automagik.cli.marks import marked, state_column
 from automagik.cli.printer import Column, Printer
-from automagik.cli.times import at, relative, when
+from automagik.cli.times import ago, at, when
 from automagik.core.scheduler.cadence import upcoming
 from automagik.core.scheduler.exceptions import InvalidCadence
 from automagik.core.scheduler.policies import sentences
@@ -21,17 +21,13 @@ NEXT_RUNS = 3
 _NOTHING: tuple[Any, ...] = (None, {}, [], "")
 
 
-def _relative(instant: datetime) -> str:
-    return relative(instant, now=datetime.now(UTC))
-
-
 LIST = (
     Column("name"),
     state_column("status"),
     Column("rule"),
     Column("flow_name", "Flow"),
     Column("next_run_at", "Next run", format=when),
-    Column("last_run_at", "Last run", format=_relative, wide=True),
+    Column("last_run_at", "Last run", format=ago, wide=True),
 )
 FOR_PIPES = (*LIST, Column("id"))
 
@@ -104,7 +100,7 @@ def say_when(printer: Printer, schedule: "Schedule", *, done: str) -> None:
         printer.say(f"  It is {schedule.status}: no further runs.")
         return
     shown = ", ".join(at(run, zone=schedule.timezone) for run in runs)
-    printer.say(f"  Next: {_relative(runs[0])} · {shown}")
+    printer.say(f"  Next: {ago(runs[0])} · {shown}")
 
 
 def next_runs(schedule: "Schedule") -> list[datetime]:
@@ -129,4 +125,4 @@ def _task_item(task: "Task") -> dict[str, Any]:
 
 
 def _task_line(item: dict[str, Any]) -> str:
-    return f"{marked(item['state'])}  {_relative(item['created_at'])}  {item['id']}"
+    return f"{marked(item['state'])}  {ago(item['created_at'])}  {item['id']}"

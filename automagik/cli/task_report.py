@@ -9,7 +9,7 @@ from uuid import UUID
 
 from automagik.cli.marks import colour, marked, state_column
 from automagik.cli.printer import Column, Output, Printer, visible
-from automagik.cli.times import duration, relative, when
+from automagik.cli.times import ago, duration, when
 from automagik.core.exceptions import InvalidInput
 from automagik.core.tasks.exceptions import NoOutput
 from automagik.core.tasks.states import TaskState
@@ -19,17 +19,13 @@ if TYPE_CHECKING:
     from automagik.core.flows.flow_input import FlowInput
 
 
-def _ago(instant: datetime) -> str:
-    return relative(instant, now=datetime.now(UTC))
-
-
 LIST = (
     Column("id", "Task"),
     state_column("state"),
     Column("flow_name", "Flow"),
     Column("schedule_name", "Schedule"),
     Column("error_code", "Error", wide=True),
-    Column("created_at", "Created", format=_ago),
+    Column("created_at", "Created", format=ago),
     Column("attempt", wide=True),
     Column("ran_for", "Ran", wide=True),
 )
@@ -79,9 +75,8 @@ class Stream:
 
     def run(self, entries: Iterable[Event | LogLine]) -> None:
         """Raises InvalidInput for shapes that need to know the end."""
-        if self.printer.shape is Output.CSV or (
-            self.printer.shape is Output.JSON and not self.with_states
-        ):
+        whole = (Output.CSV, Output.YAML) + (() if self.with_states else (Output.JSON,))
+        if self.printer.shape in whole:
             raise InvalidInput(
                 f"What goes on cannot be shown as {self.printer.shape}.", hint="Use -o jsonl."
             )
@@ -93,7 +88,7 @@ class Stream:
         match self.printer.shape:
             case Output.JSON:
                 return
-            case Output.TABLE:
+            case Output.TABLE | Output.WIDE:
                 self.printer.raw(f"{visible(_line(entry))}\n")
             case _ if self.with_states:
                 self.printer.items([_entry_item(entry)], _STREAM, empty="")
@@ -140,7 +135,7 @@ def log(printer: Printer, lines: Sequence[LogLine]) -> None:
 
 def output(printer: Printer, task_id: UUID, found: TaskOutput) -> None:
     """The text as it is, in pipes too: only JSON carries the full answer. Raises NoOutput."""
-    if printer.output in (Output.JSON, Output.JSONL):
+    if printer.output in (Output.JSON, Output.JSONL, Output.YAML):
         printer.item({"task_id": task_id, **asdict(found)})
         return
     if found.text is None:
@@ -155,7 +150,7 @@ def output(printer: Printer, task_id: UUID, found: TaskOutput) -> None:
 
 
 def ending(printer: Printer, task: Task) -> None:
-    if printer.output in (Output.JSON, Output.JSONL):
+    if printer.output in (Output.JSON, Output.JSONL, Output.YAML):
         printer.item(as_item(task))
         return
     after = f" after {duration(as_item(task)['ran_for'])}" if task.started_at else ""

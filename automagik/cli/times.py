@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +15,19 @@ _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
 _SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
+
+
+class TimeFormat(StrEnum):
+    """How people read instants."""
+
+    RELATIVE = "relative"
+    LOCAL = "local"
+    UTC = "utc"
+    ISO = "iso"
+
+
+chosen: ContextVar[TimeFormat | None] = ContextVar("time format", default=None)
+"""By the person who asks; None: relative and local, each where it fits."""
 
 
 def in_words(value: Any) -> str:
@@ -32,7 +47,28 @@ def in_words(value: Any) -> str:
 def when(instant: datetime, *, now: datetime | None = None, zone: str | None = None) -> str:
     """`in 12m · Fri 20 Nov 09:00:00 CET`: in the given zone, else in the one of this machine."""
     now = now or datetime.now(UTC)
+    if wanted := _as_chosen(instant, now=now):
+        return wanted
     return f"{relative(instant, now=now)} · {at(instant, now=now, zone=zone)}"
+
+
+def ago(instant: datetime) -> str:
+    """The distance alone, where there is little room, unless another format was chosen."""
+    now = datetime.now(UTC)
+    return _as_chosen(instant, now=now) or relative(instant, now=now)
+
+
+def _as_chosen(instant: datetime, *, now: datetime) -> str | None:
+    match chosen.get():
+        case TimeFormat.RELATIVE:
+            return relative(instant, now=now)
+        case TimeFormat.LOCAL:
+            return at(instant, now=now)
+        case TimeFormat.UTC:
+            return at(instant, now=now, zone="UTC")
+        case TimeFormat.ISO:
+            return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return None
 
 
 def relative(instant: datetime, *, now: datetime) -> str:

@@ -270,7 +270,7 @@ def test_an_empty_list_explains_itself_on_stderr(capsys: pytest.CaptureFixture[s
 
     captured = capsys.readouterr()
     assert captured.err == "Nothing yet. Make one.\n"
-    assert json.loads(captured.out) == {"schema_version": 1, "items": []}
+    assert json.loads(captured.out) == {"schema_version": 1, "items": [], "next": None}
 
 
 def test_a_table_is_not_cut_and_says_the_zone(capsys: pytest.CaptureFixture[str]) -> None:
