@@ -37,6 +37,10 @@ ENTRIES = {
     "schedules": Entry("Decide when flows run.", "Work"),
     "calendars": Entry("Holidays that schedules heed.", "Work"),
     "tasks": Entry("Follow runs: state, logs, output; retry and cancel.", "Work"),
+    "failures": Entry("Show why runs failed, by cause.", "Work", is_group=False),
+    "stats": Entry(
+        "Show how many runs ended, how, and how long they took.", "Work", is_group=False
+    ),
     "queues": Entry("What tasks wait in; pause and resume it.", "Servers"),
     "workers": Entry("The processes that run tasks.", "Servers"),
     "db": Entry("Create and migrate the database.", "Servers"),

@@ -79,7 +79,7 @@ class TestList:
 
         assert names("--flow", "greeter") == [str(completed.id)]
         assert names("--state", "failed", "--state", "pending") == [str(failed.id)]
-        assert names("--limit", "1", "--before", str(failed.id)) == [str(completed.id)]
+        assert names("--limit", "1", "--cursor", str(failed.id)) == [str(completed.id)]
 
     def test_json_neither_carries_input_nor_output(self, cli: Cli, completed: Task) -> None:
         [item] = cli("tasks", "list", "-o", "json").items
@@ -190,7 +190,7 @@ class TestChanges:
         start(database, running.id)
 
         assert cli("tasks", "delete", "@last", "--yes").exit_code == 6
-        assert {task.id for task in tasks.list()} == {completed.id, running.id}
+        assert {task.id for task in tasks.list().tasks} == {completed.id, running.id}
 
 
 class TestWatch:

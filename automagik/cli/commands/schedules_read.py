@@ -60,8 +60,8 @@ def show(schedule: Name) -> None:
     from automagik.core.tasks.manager import TaskManager
 
     found = manager().get(resolve(schedule))
-    wanted = TaskFilter(schedule=str(found.id), limit=_RECENT)
-    tasks = TaskManager(database(), settings()).list(wanted)
+    wanted = TaskFilter(schedule=str(found.id))
+    tasks = TaskManager(database(), settings()).list(wanted, limit=_RECENT).tasks
     grace = timedelta(seconds=settings().misfire_grace_seconds)
     schedule_report.show(printer(), found, tasks=tasks, grace=grace)
 

@@ -7,27 +7,26 @@ from uuid import UUID
 
 import typer
 
-from automagik.cli import person, task_report
+from automagik.cli import task_report
+from automagik.cli.commands import tasks_change
 from automagik.cli.context import database, printer, settings
-from automagik.cli.options import Yes
+from automagik.cli.option_groups import takes
+from automagik.cli.task_options import TaskOptions
 from automagik.cli.times import parse_duration
-from automagik.core.exceptions import AutomagikError, InvalidInput
+from automagik.core.exceptions import InvalidInput
 from automagik.core.tasks.states import TaskState
-from automagik.core.tasks.values import LOG_LEVELS, Task
+from automagik.core.tasks.values import LOG_LEVELS
 
 if TYPE_CHECKING:
     from automagik.core.tasks.manager import TaskManager
 
 app = typer.Typer()
+app.add_typer(tasks_change.app)
 
-_ACTOR = "cli"
 _INTERRUPTED = 130
 
 TaskRef = Annotated[
     str, typer.Argument(metavar="ID", help="An id, the beginning of one, or @last.")
-]
-TaskRefs = Annotated[
-    list[str], typer.Argument(metavar="ID…", help="Ids, beginnings of ids, or @last.")
 ]
 Level = Annotated[
     str, typer.Option("--level", metavar="LEVEL", help=f"At least: {', '.join(LOG_LEVELS)}.")
@@ -35,42 +34,30 @@ Level = Annotated[
 
 
 @app.command("list")
+@takes(which=TaskOptions)
 def list_(
     *,
-    flow: Annotated[
-        str | None, typer.Option("--flow", "-f", metavar="FLOW", help="Tasks of this flow.")
-    ] = None,
-    schedule: Annotated[
-        str | None, typer.Option("--schedule", metavar="SCHEDULE", help="Tasks of this schedule.")
-    ] = None,
-    state: Annotated[
-        list[TaskState] | None, typer.Option("--state", "-s", help="In this state; repeatable.")
-    ] = None,
+    which: TaskOptions,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 50,
-    before: Annotated[
-        str | None, typer.Option("--before", metavar="ID", help="Only older ones: the next page.")
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", metavar="ID", help="The page after this task.")
     ] = None,
 ) -> None:
     """List tasks, the newest first.
 
-    Example: automagik tasks list --flow greeter --state failed
+    Example: automagik tasks list --flow greeter --state failed,cancelled --since 2h
     """
-    from automagik.core.tasks.listing import TaskFilter
-
-    tasks = _manager()
-    wanted = TaskFilter(
-        flow=flow,
-        schedule=schedule,
-        states=tuple(state or ()),
-        limit=limit,
-        before=tasks.resolve(before) if before else None,
-    )
-    found = [task_report.as_item(task) for task in tasks.list(wanted)]
+    tasks, wanted = manager(), which.filter()
+    page = tasks.list(wanted, limit=limit, after=tasks.resolve(cursor) if cursor else None)
+    following = None if page.following is None else str(page.following)
     printer().items(
-        found, task_report.LIST, empty=_nothing(unfiltered=wanted == TaskFilter(limit=limit))
+        [task_report.as_item(task) for task in page.tasks],
+        task_report.LIST,
+        empty=_nothing(is_filtered=which != TaskOptions(), goes_on=following is not None),
+        following=following,
     )
-    if printer().for_people and len(found) == limit:
-        printer().say(f"Older ones: add --before {found[-1]['id']}")
+    if following:
+        printer().say(f"Older ones: add --cursor {following}")
 
 
 @app.command()
@@ -81,7 +68,7 @@ def show(task: TaskRef) -> None:
 
     Example: automagik tasks show @last
     """
-    tasks = _manager()
+    tasks = manager()
     task_id = tasks.resolve(task)
     report = task_report.Report(
         task=tasks.get(task_id),
@@ -100,7 +87,7 @@ def why(task: TaskRef) -> None:
     """
     from automagik.cli import explanations
 
-    tasks = _manager()
+    tasks = manager()
     explanations.show(printer(), tasks.why(tasks.resolve(task)))
 
 
@@ -115,7 +102,7 @@ def logs(
 
     Example: automagik tasks logs @last --follow --level info
     """
-    tasks, level = _manager(), _known(level)
+    tasks, level = manager(), _known(level)
     task_id = tasks.resolve(task)
     if not follow:
         task_report.log(printer(), list(tasks.logs(task_id, level=level)))
@@ -132,41 +119,27 @@ def output(task: TaskRef) -> None:
 
     Example: automagik tasks output @last
     """
-    tasks = _manager()
+    tasks = manager()
     task_id = tasks.resolve(task)
     task_report.output(printer(), task_id, tasks.output(task_id))
 
 
 @app.command()
-def retry(tasks: TaskRefs) -> None:
-    """Run failed or cancelled tasks again.
-
-    Example: automagik tasks retry @last
-    """
-    manager = _manager()
-    _change_each(
-        tasks,
-        lambda task_id: manager.retry(task_id, actor=_ACTOR),
-        done="is due again",
-    )
-
-
-@app.command()
-def cancel(
-    tasks: TaskRefs,
+@takes(which=TaskOptions)
+def export(
     *,
-    reason: Annotated[str | None, typer.Option("--reason", help="Kept with the task.")] = None,
+    which: TaskOptions,
+    contents: Annotated[
+        bool, typer.Option("--contents", help="Also the input and the text of the output.")
+    ] = False,
 ) -> None:
-    """Stop tasks for good, also running ones.
+    """Write all tasks that the options mean, the newest first: JSON lines, or -o csv.
 
-    Example: automagik tasks cancel @last --reason "wrong input"
+    Example: automagik tasks export --since 7d --contents > tasks.jsonl
     """
-    manager = _manager()
-    _change_each(
-        tasks,
-        lambda task_id: manager.cancel(task_id, actor=_ACTOR, reason=reason),
-        done="cancelled",
-    )
+    from automagik.cli.export import write
+
+    write(manager(), which.filter(), with_contents=contents)
 
 
 @app.command()
@@ -187,7 +160,7 @@ def watch(
 
     Example: automagik tasks watch @last --timeout 5m
     """
-    tasks, level = _manager(), _known(level)
+    tasks, level = manager(), _known(level)
     task_id = tasks.resolve(task)
     stream = task_report.Stream(printer(), with_states=True)
     _until_interrupted(
@@ -198,61 +171,24 @@ def watch(
     raise typer.Exit(0 if ended.state is TaskState.COMPLETED else 1)
 
 
-@app.command()
-def delete(tasks: TaskRefs, *, yes: Yes = False) -> None:
-    """Delete tasks with their logs and output.
-
-    Example: automagik tasks delete @last --yes
-    """
-    ids = [str(task_id) for task_id in _resolve_all(tasks)]
-    person.confirm(f"Delete {len(ids)} task(s) with their logs and output?", yes=yes)
-    _change_each(ids, _manager().delete, done="deleted")
-
-
-def _manager() -> "TaskManager":
+def manager() -> "TaskManager":
     from automagik.core.tasks.manager import TaskManager
 
     return TaskManager(database(), settings())
 
 
-def _nothing(*, unfiltered: bool) -> str:
-    if unfiltered:
-        return "No tasks yet. Start one with: automagik flows run NAME"
-    return "No task is like that."
+def _nothing(*, is_filtered: bool, goes_on: bool) -> str:
+    if goes_on:
+        return "None of the newest tasks is like that."
+    if is_filtered:
+        return "No task is like that."
+    return "No tasks yet. Start one with: automagik flows run NAME"
 
 
 def _known(level: str) -> str:
     if level not in LOG_LEVELS:
         raise InvalidInput(f"There is no level {level!r}.", hint=f"Use {', '.join(LOG_LEVELS)}.")
     return level
-
-
-def _change_each(
-    references: list[str], change: Callable[[UUID], Task | None], *, done: str
-) -> None:
-    """One failure stops no other; the first one decides the exit code."""
-    changed: list[Task] = []
-    exit_codes: list[int] = []
-    for task_id in _resolve_all(references):
-        try:
-            if task := change(task_id):
-                changed.append(task)
-        except AutomagikError as error:
-            printer().error(error)
-            exit_codes.append(error.exit_code)
-        else:
-            printer().say(f"✓ task {task_id} {done}")
-    if printer().output:
-        found = [task_report.as_item(task) for task in changed]
-        printer().items(found, task_report.LIST, empty="")
-    if exit_codes:
-        raise typer.Exit(exit_codes[0])
-
-
-def _resolve_all(references: list[str]) -> list[UUID]:
-    """Before anything changes: a slip of the pen leaves all as it was. Each task once."""
-    tasks = _manager()
-    return list(dict.fromkeys(tasks.resolve(reference) for reference in references))
 
 
 def _until_interrupted(task_id: UUID, follow: Callable[[], None]) -> None:

@@ -1,13 +1,46 @@
 """What people do to tasks: cancel, retry, delete."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, select, text, update
 
-from automagik.core.database.models import ScheduleRow, TaskAttemptRow, TaskRow
+from automagik.core.database.models import ScheduleRow, TaskRow
+from automagik.core.database.models.checks import one_of
 from automagik.core.database.session import CANCEL, WAKE, notify
 from automagik.core.exceptions import Conflict, NotFound
-from automagik.core.tasks.states import FINAL, AttemptOutcome, TaskState, can_become
+from automagik.core.tasks.states import FINAL, TaskState, can_become
+
+CANCELLABLE = tuple(state for state in TaskState if can_become(state, TaskState.CANCELLED))
+RETRYABLE = (TaskState.FAILED, TaskState.CANCELLED)
+
+_CANCEL = text(f"""
+WITH found AS (
+    SELECT id, state FROM tasks WHERE id = ANY(:ids) AND {one_of("state", CANCELLABLE)}
+    ORDER BY id FOR NO KEY UPDATE
+), cancelled AS (
+    UPDATE tasks SET state = 'cancelled', state_actor = :actor, state_reason = :reason,
+        finished_at = now(), lease_expires_at = NULL
+    FROM found WHERE tasks.id = found.id
+    RETURNING tasks.id, found.state AS was
+), ended AS (
+    UPDATE task_attempts SET outcome = 'cancelled', finished_at = now()
+    WHERE task_id IN (SELECT id FROM cancelled) AND outcome IS NULL
+)
+SELECT id, CASE WHEN was = 'running' THEN pg_notify(:channel, id::text) END FROM cancelled
+""")  # noqa: S608  (words of our own)
+
+_RETRY = text(f"""
+UPDATE tasks SET state = 'pending', state_actor = :actor, state_reason = :reason,
+    max_attempts = attempt + 1 + max_retries, run_at = now(), worker_id = NULL, queued_at = NULL,
+    started_at = NULL, finished_at = NULL, result = NULL, output_text = NULL, error_code = NULL,
+    error_message = NULL
+WHERE id IN (
+    SELECT id FROM tasks WHERE id = ANY(:ids) AND {one_of("state", RETRYABLE)}
+    ORDER BY id FOR NO KEY UPDATE
+)
+RETURNING id
+""")  # noqa: S608  (words of our own)
 
 
 def cancel(connection: Connection, task_id: UUID, *, actor: str, reason: str | None) -> None:
@@ -18,22 +51,17 @@ def cancel(connection: Connection, task_id: UUID, *, actor: str, reason: str | N
     state = _locked_state(connection, task_id)
     if state is TaskState.CANCELLED:
         return
-    if not can_become(state, TaskState.CANCELLED):
+    if state not in CANCELLABLE:
         raise Conflict(f"Task {task_id} is already {state}.", hint="There is nothing to cancel.")
-    connection.execute(
-        update(TaskRow)
-        .where(TaskRow.id == task_id)
-        .values(
-            state=TaskState.CANCELLED,
-            state_actor=actor,
-            state_reason=reason,
-            finished_at=func.now(),
-            lease_expires_at=None,
-        )
-    )
-    if state is TaskState.RUNNING:
-        _end_open_attempt(connection, task_id)
-        notify(connection, CANCEL, str(task_id))
+    cancel_all(connection, [task_id], actor=actor, reason=reason)
+
+
+def cancel_all(
+    connection: Connection, ids: Sequence[UUID], *, actor: str, reason: str | None
+) -> int:
+    """Those of them that have not ended; returns how many."""
+    arguments = {"ids": list(ids), "actor": actor, "reason": reason, "channel": CANCEL}
+    return len(connection.execute(_CANCEL, arguments).all())
 
 
 def retry(connection: Connection, task_id: UUID, *, actor: str, reason: str | None) -> None:
@@ -42,28 +70,20 @@ def retry(connection: Connection, task_id: UUID, *, actor: str, reason: str | No
     Raises NotFound, and Conflict unless it failed or was cancelled.
     """
     state = _locked_state(connection, task_id)
-    if state not in _RETRYABLE:
+    if state not in RETRYABLE:
         raise Conflict(f"Task {task_id} is {state}.", hint=_NO_RETRY_HINT[state in FINAL])
-    connection.execute(
-        update(TaskRow)
-        .where(TaskRow.id == task_id)
-        .values(
-            state=TaskState.PENDING,
-            state_actor=actor,
-            state_reason=reason,
-            max_attempts=TaskRow.attempt + 1 + TaskRow.max_retries,
-            run_at=func.now(),
-            worker_id=None,
-            queued_at=None,
-            started_at=None,
-            finished_at=None,
-            result=None,
-            output_text=None,
-            error_code=None,
-            error_message=None,
-        )
-    )
-    notify(connection, WAKE)
+    retry_all(connection, [task_id], actor=actor, reason=reason)
+
+
+def retry_all(
+    connection: Connection, ids: Sequence[UUID], *, actor: str, reason: str | None
+) -> int:
+    """Those of them that failed or were cancelled; returns how many."""
+    arguments = {"ids": list(ids), "actor": actor, "reason": reason}
+    retried = connection.execute(_RETRY, arguments).rowcount
+    if retried:
+        notify(connection, WAKE)
+    return retried
 
 
 def remove(connection: Connection, task_id: UUID) -> None:
@@ -93,7 +113,6 @@ def _tell_from_here_on(connection: Connection, task_id: UUID) -> None:
     )
 
 
-_RETRYABLE = frozenset({TaskState.FAILED, TaskState.CANCELLED})
 _NO_RETRY_HINT = {
     True: "Start a new run of the flow with: automagik flows run",
     False: "Only failed and cancelled tasks are retried by hand.",
@@ -106,11 +125,3 @@ def _locked_state(connection: Connection, task_id: UUID) -> TaskState:
     if state is None:
         raise NotFound(f"There is no task {task_id}.")
     return TaskState(state)
-
-
-def _end_open_attempt(connection: Connection, task_id: UUID) -> None:
-    connection.execute(
-        update(TaskAttemptRow)
-        .where(TaskAttemptRow.task_id == task_id, TaskAttemptRow.outcome.is_(None))
-        .values(outcome=AttemptOutcome.CANCELLED, finished_at=func.now())
-    )

@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,21 +14,26 @@ from automagik.core.config import Settings
 from automagik.core.database import lookup
 from automagik.core.database.models import TaskRow
 from automagik.core.database.session import WAKE, Database, notify
-from automagik.core.exceptions import NotFound, StillPending
+from automagik.core.exceptions import Conflict, NotFound, StillPending
 from automagik.core.flows.flow_input import FlowInput
+from automagik.core.flows.input_check import checked_input
 from automagik.core.flows.values import Flow
 from automagik.core.queues import ensure_queue
 from automagik.core.tasks import by_hand, creation, history
 from automagik.core.tasks.exceptions import NoOutput
+from automagik.core.tasks.failures import Failure, failures
 from automagik.core.tasks.idempotency import add_once, checked_key
-from automagik.core.tasks.listing import TaskFilter, list_tasks
+from automagik.core.tasks.listing import ALL, Page, TaskFilter, read_page
 from automagik.core.tasks.rows import load
 from automagik.core.tasks.states import TaskState
+from automagik.core.tasks.stats import Stats, stats
 from automagik.core.tasks.values import LOG_LEVELS, Attempt, Event, LogLine, Task, TaskOutput
 from automagik.core.tasks.why import Why, why
 
 POLL = timedelta(milliseconds=200)
 """How often those who wait for a task look at it."""
+_PAGE = 500
+"""So many tasks are read, changed or written at a time."""
 
 
 class TaskManager:
@@ -49,6 +55,7 @@ class TaskManager:
         timeout: timedelta | None = None,
         at_most_once: bool | None = None,
         schedule_id: UUID | None = None,
+        reason: str | None = None,
         idempotency_key: str | None = None,
         on_existing: Callable[[Task], None] | None = None,
     ) -> Task:
@@ -73,6 +80,7 @@ class TaskManager:
             "schedule_id": schedule_id,
             "idempotency_key": checked_key(idempotency_key),
             "state_actor": actor,
+            "state_reason": reason,
         }
         with self._database.transaction() as connection:
             creation.hold(connection, flow, schedule_id)
@@ -86,6 +94,41 @@ class TaskManager:
             on_existing(task)
         return task
 
+    def replay(
+        self,
+        task: Task,
+        flow: Flow,
+        run_input: FlowInput,
+        *,
+        actor: str,
+        on_present_version: bool = False,
+    ) -> Task:
+        """Another run like a task, with its input or another.
+
+        A source only knows the present version of a flow. Raises Conflict when the task ran
+        another one, unless that does not matter, InvalidInput, and NotFound when the flow was
+        deleted meanwhile.
+        """
+        if flow.version_id != task.flow_version_id and not on_present_version:
+            raise Conflict(
+                f"Flow {flow.name!r} has changed since task {task.id} ran its version"
+                f" {task.flow_version}.",
+                hint="Run the present version instead: add --present-version",
+            )
+        with self._database.transaction() as connection:
+            run_input = checked_input(connection, flow, run_input)
+        return self.create(
+            flow,
+            run_input,
+            actor=actor,
+            priority=task.priority,
+            queue=task.queue,
+            max_retries=task.max_retries,
+            timeout=task.timeout,
+            at_most_once=task.at_most_once,
+            reason=f"replays task {task.id}",
+        )
+
     def resolve(self, reference: str) -> UUID:
         """The task meant by a full id, the beginning of one, or `@last`.
 
@@ -96,10 +139,21 @@ class TaskManager:
                 return lookup.newest(connection, TaskRow, noun="task")
             return lookup.find(connection, TaskRow, reference, noun="task")
 
-    def list(self, wanted: TaskFilter | None = None) -> Sequence[Task]:
+    def list(self, wanted: TaskFilter = ALL, *, limit: int = 50, after: UUID | None = None) -> Page:
         """Newest first. Raises NotFound and Ambiguous for names in the filter."""
         with self._database.transaction() as connection:
-            return list_tasks(connection, wanted or TaskFilter())
+            return read_page(connection, wanted, limit=limit, after=after)
+
+    def walk(self, wanted: TaskFilter = ALL) -> Iterator[Sequence[Task]]:
+        """All of them, newest first, page by page, each in a transaction of its own.
+
+        Raises NotFound and Ambiguous for names in the filter.
+        """
+        page = self.list(wanted, limit=_PAGE)
+        yield page.tasks
+        while page.following is not None:
+            page = self.list(wanted, limit=_PAGE, after=page.following)
+            yield page.tasks
 
     def get(self, task_id: UUID) -> Task:
         """Raises NotFound."""
@@ -114,6 +168,14 @@ class TaskManager:
         if row is None:
             raise NotFound(f"There is no task {task_id}.")
         return FlowInput(input_value=row.input_value, tweaks=row.tweaks, session_id=row.session_id)
+
+    def contents(self, ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, Any]]:
+        """The input and the text of the output of each, by the names of the columns."""
+        names = ("input_value", "tweaks", "session_id", "output_text")
+        query = select(TaskRow.id, *(getattr(TaskRow, name) for name in names))
+        with self._database.transaction() as connection:
+            rows = connection.execute(query.where(TaskRow.id.in_(ids))).mappings().all()
+        return {row["id"]: {name: row[name] for name in names} for row in rows}
 
     def output(self, task_id: UUID) -> TaskOutput:
         """Raises NotFound, StillPending before the end, NoOutput when it ended without any."""
@@ -190,6 +252,16 @@ class TaskManager:
             deadline.sleep(task)
         return task
 
+    def failures(self, *, age: timedelta) -> Sequence[Failure]:
+        """Of the tasks that failed within the age by their cause, what came oftest first."""
+        with self._database.long_transaction() as connection:
+            return failures(connection, age=age)
+
+    def stats(self, *, age: timedelta) -> Stats:
+        """Of the tasks that ended within the age."""
+        with self._database.long_transaction() as connection:
+            return stats(connection, age=age)
+
     def cancel(self, task_id: UUID, *, actor: str, reason: str | None = None) -> Task:
         """Final at once, whatever it is doing. Raises NotFound, and Conflict when it has ended."""
         with self._database.transaction() as connection:
@@ -201,6 +273,16 @@ class TaskManager:
         with self._database.transaction() as connection:
             by_hand.retry(connection, task_id, actor=actor, reason=reason)
             return load(connection, task_id)
+
+    def cancel_all(self, ids: Sequence[UUID], *, actor: str, reason: str | None = None) -> int:
+        """Those of them that have not ended, in one transaction; returns how many."""
+        with self._database.transaction() as connection:
+            return by_hand.cancel_all(connection, ids, actor=actor, reason=reason)
+
+    def retry_all(self, ids: Sequence[UUID], *, actor: str, reason: str | None = None) -> int:
+        """Those of them that failed or were cancelled, in one transaction; returns how many."""
+        with self._database.transaction() as connection:
+            return by_hand.retry_all(connection, ids, actor=actor, reason=reason)
 
     def delete(self, task_id: UUID) -> None:
         """With its whole history. Raises NotFound, and Conflict while it runs."""

@@ -5,7 +5,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from automagik.core.config import Settings
 from automagik.core.database.base import new_id
@@ -15,12 +15,11 @@ from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.manager import FlowManager
 from automagik.core.flows.values import FlowChange
 from automagik.core.tasks.exceptions import NoOutput
-from automagik.core.tasks.listing import TaskFilter
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.states import AttemptOutcome, TaskState
 from automagik.core.tasks.values import Event, LogLine, Task
 from tests.core.records import rows
-from tests.core.tasks.rows import add_flow, add_schedule, end, ended_as, say, start
+from tests.core.tasks.rows import add_flow, end, ended_as, say, start
 
 SOON = timedelta(seconds=5)
 
@@ -98,7 +97,7 @@ class TestCreate:
         with pytest.raises(InvalidInput, match=next(iter(wrong))):
             tasks.create(flow, FlowInput(), actor="cli", **wrong)
 
-        assert tasks.list() == []
+        assert tasks.list().tasks == []
 
     def test_beats_are_woken(self, database: Database, tasks: TaskManager) -> None:
         flow = add_flow(database)
@@ -122,83 +121,6 @@ class TestResolve:
                 tasks.resolve(reference)
         with pytest.raises(NotFound):
             tasks.get(new_id())
-
-
-class TestList:
-    def test_the_newest_come_first_page_by_page(
-        self, database: Database, tasks: TaskManager
-    ) -> None:
-        flow = add_flow(database)
-        made = [tasks.create(flow, FlowInput(), actor="t").id for _ in range(5)]
-
-        first = tasks.list(TaskFilter(limit=2))
-        second = tasks.list(TaskFilter(limit=9, before=first[-1].id))
-
-        assert [t.id for t in [*first, *second]] == made[::-1]
-
-    def test_filters_narrow_it_to_flows_and_states(
-        self, database: Database, tasks: TaskManager, task: Task
-    ) -> None:
-        other = tasks.create(add_flow(database, "other"), FlowInput(), actor="t")
-        start(database, other.id)
-
-        def found(**wanted: object) -> list[object]:
-            return [t.id for t in tasks.list(TaskFilter(**wanted))]  # type: ignore[arg-type]
-
-        assert found(flow="GREETER") == [task.id]
-        assert found(states=[TaskState.RUNNING]) == [other.id]
-        assert found(states=[TaskState.RUNNING, TaskState.PENDING]) == [other.id, task.id]
-        assert found(states=[TaskState.FAILED]) == []
-        assert found(flow="other", states=[TaskState.PENDING]) == []
-        with pytest.raises(NotFound, match="greetr"):
-            found(flow="greetr")
-
-    def test_a_filter_by_schedule_finds_its_tasks_alone(
-        self, database: Database, tasks: TaskManager
-    ) -> None:
-        flow = add_flow(database)
-        schedule_id = add_schedule(database, flow, "nightly")
-        tasks.create(flow, FlowInput(), actor="t")
-        of_schedule = tasks.create(flow, FlowInput(), actor="t", schedule_id=schedule_id)
-
-        found = tasks.list(TaskFilter(schedule="nightly"))
-
-        assert found == [of_schedule]
-        assert of_schedule.schedule_name == "nightly"
-
-    @pytest.mark.parametrize(
-        "wanted",
-        [
-            TaskFilter(),
-            TaskFilter(states=[TaskState.FAILED]),
-            TaskFilter(states=[TaskState.COMPLETED, TaskState.RUNNING]),
-            TaskFilter(flow="greeter"),
-            TaskFilter(flow="greeter", states=[TaskState.COMPLETED]),
-        ],
-        ids=["all", "one state", "two states", "a flow", "both"],
-    )
-    def test_a_list_reads_an_index_and_neither_answers_nor_outputs(
-        self, database: Database, tasks: TaskManager, task: Task, wanted: TaskFilter
-    ) -> None:
-        _multiply(database, task, times=5_000)
-        statements: list[tuple[str, object]] = []
-        event.listen(
-            database.engine,
-            "before_cursor_execute",
-            lambda _c, _cur, sql, parameters, *_: statements.append((sql, parameters)),
-        )
-
-        tasks.list(wanted)
-
-        sql, parameters = statements[-1]
-        with database.engine.connect() as connection:
-            plan = "\n".join(
-                row[0]
-                for row in connection.exec_driver_sql(f"EXPLAIN {sql}", parameters)  # type: ignore[arg-type]
-            )
-        assert "Seq Scan on tasks" not in plan
-        assert "output_text" not in sql
-        assert "tasks.result" not in sql
 
 
 class TestOutput:
@@ -296,19 +218,3 @@ class TestWait:
 
 def _word(entry: Event | LogLine) -> str:
     return entry.message if isinstance(entry, LogLine) else entry.to_state.value
-
-
-def _multiply(database: Database, task: Task, *, times: int) -> None:
-    """Completed copies, in a table that PostgreSQL knows the size of."""
-    with database.transaction() as connection:
-        connection.execute(
-            text("""
-            INSERT INTO tasks (id, flow_id, flow_version_id, source_id, max_retries, max_attempts,
-                timeout_seconds, state, finished_at)
-            SELECT gen_random_uuid(), flow_id, flow_version_id, source_id, 3, 4, 60, 'completed',
-                now()
-            FROM tasks, generate_series(1, :times) WHERE id = :id
-            """),
-            {"id": task.id, "times": times},
-        )
-        connection.execute(text("ANALYZE tasks"))

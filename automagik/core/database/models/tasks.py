@@ -157,6 +157,13 @@ class TaskRow(Base):
         Index("ix_tasks_schedule_id", "schedule_id", text("id DESC")),
         # Failed tasks and the like, newest first.
         Index("ix_tasks_state", "state", text("id DESC")),
+        # Tasks with an error, newest first.
+        Index(
+            "ix_tasks_error_code",
+            "error_code",
+            text("id DESC"),
+            postgresql_where=text("error_code IS NOT NULL"),
+        ),
         # Retention: finished tasks, oldest first.
         Index(
             "ix_tasks_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")
@@ -185,6 +192,8 @@ class TaskAttemptRow(Base):
         CheckConstraint(
             "(finished_at IS NOT NULL) = (outcome IS NOT NULL)", name="finished_at_iff_outcome"
         ),
+        # Newest tasks of a worker.
+        Index("ix_task_attempts_worker_id", "worker_id", text("task_id DESC")),
     )
 
 
