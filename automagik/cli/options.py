@@ -50,6 +50,7 @@ Timeout = Annotated[
         "--timeout", parser=parse_duration, metavar="DURATION", help="The deadline of one attempt."
     ),
 ]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show changes until Ctrl-C.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end of the run.")]
 
 

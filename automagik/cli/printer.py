@@ -203,8 +203,11 @@ class Printer:
             sys.stdout.write(f"{line}\n")
 
     def _table(self, items: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
-        """The widest table that the terminal has room for; what still does not fit is folded."""
-        console, shown = self.console(), list(columns)
+        self._long(self.console(), self.table(items, columns))
+
+    def table(self, items: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> "Table":
+        """The widest one that the terminal has room for; what still does not fit is folded."""
+        console, shown = self.console(), list(self._chosen(columns))
         table = _filled(items, shown, header=self.has_header)
         unbounded = console.options.update(max_width=_NO_EDGE)
         while console.measure(table, options=unbounded).maximum > console.width:
@@ -213,7 +216,7 @@ class Printer:
                 break
             shown.remove(dispensable[-1])
             table = _filled(items, shown, header=self.has_header)
-        self._long(console, table)
+        return table
 
     def _facts(self, item: Mapping[str, Any], columns: Sequence[Column]) -> None:
         from rich.table import Table

@@ -1,8 +1,9 @@
 """`automagik tasks`: what became of each run."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -11,11 +12,13 @@ from automagik.cli import task_report
 from automagik.cli.commands import tasks_change
 from automagik.cli.context import database, printer, settings
 from automagik.cli.option_groups import takes
+from automagik.cli.options import Watch
+from automagik.cli.printer import Output
 from automagik.cli.task_options import TaskOptions
 from automagik.cli.times import parse_duration
 from automagik.core.exceptions import InvalidInput
 from automagik.core.tasks.states import TaskState
-from automagik.core.tasks.values import LOG_LEVELS
+from automagik.core.tasks.values import LOG_LEVELS, Event, LogLine, Task
 
 if TYPE_CHECKING:
     from automagik.core.tasks.manager import TaskManager
@@ -42,12 +45,20 @@ def list_(
     cursor: Annotated[
         str | None, typer.Option("--cursor", metavar="ID", help="The page after this task.")
     ] = None,
+    watch: Watch = False,
 ) -> None:
     """List tasks, the newest first.
 
     Example: automagik tasks list --flow greeter --state failed,cancelled --since 2h
     """
     tasks, wanted = manager(), which.filter()
+    if watch:
+        from automagik.cli import live
+
+        def read() -> list[dict[str, Any]]:
+            return [task_report.as_item(task) for task in tasks.list(wanted, limit=limit).tasks]
+
+        live.show_list(read, task_report.LIST, empty=_nothing(is_filtered=True, goes_on=False))
     page = tasks.list(wanted, limit=limit, after=tasks.resolve(cursor) if cursor else None)
     following = None if page.following is None else str(page.following)
     printer().items(
@@ -162,10 +173,8 @@ def watch(
     """
     tasks, level = manager(), _known(level)
     task_id = tasks.resolve(task)
-    stream = task_report.Stream(printer(), with_states=True)
-    _until_interrupted(
-        task_id, lambda: stream.run(tasks.follow(task_id, level=level, timeout=timeout))
-    )
+    entries = tasks.follow(task_id, level=level, timeout=timeout)
+    _until_interrupted(task_id, lambda: _show(entries, lambda: tasks.get(task_id)))
     ended = tasks.get(task_id)
     task_report.ending(printer(), ended)
     raise typer.Exit(0 if ended.state is TaskState.COMPLETED else 1)
@@ -189,6 +198,16 @@ def _known(level: str) -> str:
     if level not in LOG_LEVELS:
         raise InvalidInput(f"There is no level {level!r}.", hint=f"Use {', '.join(LOG_LEVELS)}.")
     return level
+
+
+def _show(entries: Iterator[Event | LogLine], read: Callable[[], Task]) -> None:
+    """On a terminal as a picture that moves, unless the person wants lines to keep."""
+    if printer().shape is Output.TABLE and sys.stdout.isatty():
+        from automagik.cli.live import TaskView
+
+        TaskView(read).run(entries)
+    else:
+        task_report.Stream(printer(), with_states=True).run(entries)
 
 
 def _until_interrupted(task_id: UUID, follow: Callable[[], None]) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 
 from automagik.core.config import Settings
 from automagik.core.database.migrate import create_database, upgrade
+from automagik.core.database.news import News
 from automagik.core.database.session import Database
 from automagik.core.embedded import ports, services
 from automagik.core.embedded.exceptions import EmbeddedError
@@ -19,7 +21,7 @@ from automagik.core.embedded.supervise import ProcessGroup
 from automagik.core.tasks.activity import Activity, Happening
 
 FLOWER_PORT = 5555
-_LOOK_SECONDS = 0.2
+_CHILDREN_ARE_LOOKED_AT = timedelta(milliseconds=200)
 
 
 class Application:
@@ -82,6 +84,10 @@ class Application:
         """What happens to tasks, for ever. Raises EmbeddedError when a child cannot be kept up."""
         with self.database.transaction() as connection:
             activity = Activity(connection)
+        with News(self.database) as news:
+            yield from self._happenings(activity, news)
+
+    def _happenings(self, activity: Activity, news: News) -> Iterator[Happening]:
         while True:
             self.processes.check()
             if died := self.processes.given_up:
@@ -90,9 +96,9 @@ class Application:
                     hint=f"The whole log: {died.log_path}",
                 )
             with self.database.transaction() as connection:
-                news = activity.news(connection)
-            yield from news
-            time.sleep(_LOOK_SECONDS)
+                happened = activity.news(connection)
+            yield from happened
+            news.wait(_CHILDREN_ARE_LOOKED_AT)
 
     def _migrate(self) -> None:
         began = time.monotonic()

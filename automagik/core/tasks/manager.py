@@ -1,10 +1,7 @@
 """TaskManager: what people and programs ask of tasks. Workers and beats have their own rooms."""
 
-import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +19,7 @@ from automagik.core.queues import ensure_queue
 from automagik.core.tasks import by_hand, creation, history
 from automagik.core.tasks.exceptions import NoOutput
 from automagik.core.tasks.failures import Failure, failures
+from automagik.core.tasks.following import follow, wait
 from automagik.core.tasks.idempotency import add_once, checked_key
 from automagik.core.tasks.listing import ALL, Page, TaskFilter, read_page
 from automagik.core.tasks.rows import load
@@ -30,8 +28,6 @@ from automagik.core.tasks.stats import Stats, stats
 from automagik.core.tasks.values import LOG_LEVELS, Attempt, Event, LogLine, Task, TaskOutput
 from automagik.core.tasks.why import Why, why
 
-POLL = timedelta(milliseconds=200)
-"""How often those who wait for a task look at it."""
 _PAGE = 500
 """So many tasks are read, changed or written at a time."""
 
@@ -228,29 +224,11 @@ class TaskManager:
 
         Raises NotFound, also when it is deleted meanwhile, and StillPending after the timeout.
         """
-        deadline = _Deadline(timeout)
-        event_id = log_id = 0
-        while True:
-            with self._database.transaction() as connection:
-                # Read first: what was written before the end is then surely seen below.
-                task = load(connection, task_id)
-                events = history.events(connection, task_id, after=event_id)
-                lines = history.log_lines(connection, task_id, after=log_id, level=level)
-            event_id = events[-1].id if events else event_id
-            log_id = lines[-1].id if lines else log_id
-            said: list[Event | LogLine] = [*events, *lines]
-            yield from sorted(said, key=attrgetter("at"))
-            if not said and task.state.is_final:
-                return
-            if not said:
-                deadline.sleep(task)
+        return follow(self._database, task_id, level=level, timeout=timeout)
 
     def wait(self, task_id: UUID, timeout: timedelta | None = None) -> Task:
         """The task after its end. Raises NotFound, and StillPending after the timeout."""
-        deadline = _Deadline(timeout)
-        while not (task := self.get(task_id)).state.is_final:
-            deadline.sleep(task)
-        return task
+        return wait(self._database, task_id, timeout=timeout)
 
     def failures(self, *, age: timedelta) -> Sequence[Failure]:
         """Of the tasks that failed within the age by their cause, what came oftest first."""
@@ -288,20 +266,3 @@ class TaskManager:
         """With its whole history. Raises NotFound, and Conflict while it runs."""
         with self._database.transaction() as connection:
             by_hand.remove(connection, task_id)
-
-
-class _Deadline:
-    """How long somebody waits for a task."""
-
-    def __init__(self, timeout: timedelta | None) -> None:
-        self._end = math.inf if timeout is None else time.monotonic() + timeout.total_seconds()
-
-    def sleep(self, task: Task) -> None:
-        """Until the next look at the task. Raises StillPending when the time is up."""
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise StillPending(
-                f"Task {task.id} is still {task.state}.",
-                hint=f"It goes on. Watch it with: automagik tasks watch {task.id}",
-            )
-        time.sleep(min(left, POLL.total_seconds()))

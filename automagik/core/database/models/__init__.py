@@ -8,7 +8,7 @@ from automagik.core.database.models.flows import (
     QueueRow,
     SourceRow,
 )
-from automagik.core.database.models.processes import BeatRow, WorkerRow
+from automagik.core.database.models.processes import BeatRow, WatcherRow, WorkerRow
 from automagik.core.database.models.schedules import (
     BackfillRow,
     CalendarDayRow,
@@ -36,6 +36,7 @@ __all__ = [
     "TaskEventRow",
     "TaskLogRow",
     "TaskRow",
+    "WatcherRow",
     "WorkerRow",
     "metadata",
 ]

@@ -1,4 +1,4 @@
-"""Workers and beats."""
+"""Workers, beats, and those who watch."""
 
 from datetime import datetime
 from uuid import UUID
@@ -62,3 +62,12 @@ class BeatRow(Base):
     clock_offset_seconds: Mapped[float | None]
     """How far its host's clock is ahead of PostgreSQL's."""
     stopped_at: Mapped[datetime | None]
+
+
+class WatcherRow(Base):
+    """Somebody who wants news until then: a terminal that follows a task, for example."""
+
+    __tablename__ = "watchers"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    until: Mapped[datetime]

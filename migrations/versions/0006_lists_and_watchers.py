@@ -1,0 +1,59 @@
+"""indexes for lists of tasks, and news for those who watch."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+# A notification makes all commits of the server take turns: nobody pays while nobody watches.
+TELL_WATCHERS = """
+CREATE FUNCTION tell_watchers() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM watchers WHERE until > now()) THEN
+        PERFORM pg_notify('automagik_news', TG_TABLE_NAME);
+    END IF;
+    RETURN NULL;
+END
+$$
+"""
+WATCHED = {
+    "task_events": "INSERT",
+    "task_logs": "INSERT",
+    "schedules": "INSERT OR UPDATE OR DELETE",
+}
+
+
+def upgrade() -> None:
+    op.create_index(
+        "ix_tasks_error_code",
+        "tasks",
+        ["error_code", sa.text("id DESC")],
+        postgresql_where=sa.text("error_code IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_task_attempts_worker_id", "task_attempts", ["worker_id", sa.text("task_id DESC")]
+    )
+    op.create_table(
+        "watchers",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_watchers"),
+    )
+    op.execute(TELL_WATCHERS)
+    for table, change in WATCHED.items():
+        op.execute(
+            f"CREATE TRIGGER tell_watchers AFTER {change} ON {table}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION tell_watchers()"
+        )
+
+
+def downgrade() -> None:
+    for table in WATCHED:
+        op.execute(f"DROP TRIGGER tell_watchers ON {table}")
+    op.execute("DROP FUNCTION tell_watchers")
+    op.drop_table("watchers")
+    op.drop_index("ix_task_attempts_worker_id", "task_attempts")
+    op.drop_index("ix_tasks_error_code", "tasks")
