@@ -55,13 +55,14 @@ INSERT INTO tasks (id, flow_id, flow_version_id, source_id, schedule_id, schedul
 SELECT (lpad(to_hex((extract(epoch FROM d.at) * 1000)::bigint), 12, '0') || '7'
         || lpad(to_hex(n % 4096), 3, '0') || '8' || lpad(to_hex(n), 15, '0'))::uuid,
     f.id, f.version_id, f.source_id, s.id, CASE WHEN s.id IS NOT NULL THEN d.at END,
-    'Tell me something about number ' || n, '{}', 3, 4, 600, d.state, d.at, 1, w.id,
+    'Tell me something about number ' || n, '{}', 3, 4, 600, d.state, d.at,
+    CASE WHEN d.state = 'pending' THEN 0 ELSE 1 END, CASE WHEN d.state <> 'pending' THEN w.id END,
     CASE WHEN d.state = 'completed' THEN jsonb_build_object('outputs', repeat(md5(n::text), 6)) END,
     CASE WHEN d.state = 'completed' THEN repeat(md5(n::text), 3) END,
     CASE WHEN d.state = 'failed' THEN (ARRAY['AM-SRC', 'AM-TIMEOUT', 'worker_lost'])[1 + n % 3] END,
     CASE WHEN d.state = 'failed' THEN 'There is no city number ' || n END,
-    d.at, d.at, d.at + interval '50 ms', CASE WHEN d.state NOT IN ('pending', 'waiting')
-        THEN d.at + interval '50 ms' + n % 9000 * interval '1 ms' END
+    d.at, d.at, CASE WHEN d.state <> 'pending' THEN d.at + interval '50 ms' END,
+    CASE WHEN d.state <> 'pending' THEN d.at + interval '50 ms' + n % 9000 * interval '1 ms' END
 FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) n
 CROSS JOIN LATERAL (
     SELECT CAST(:begin AS timestamptz) + n * CAST(:step AS interval) AS at,
@@ -83,12 +84,12 @@ INSERT INTO task_attempts (task_id, attempt, worker_id, worker_name, started_at,
     outcome)
 SELECT id, 1, worker_id, 'worker', started_at, finished_at,
     CASE WHEN state IN ('completed', 'failed', 'cancelled') THEN state END
-FROM tasks WHERE id BETWEEN :low AND :high;
+FROM tasks WHERE id BETWEEN :low AND :high AND attempt = 1;
 INSERT INTO task_events (task_id, attempt, from_state, to_state, actor, at)
 SELECT t.id, 1, e.former, e.latter, 'history', t.created_at
 FROM tasks t CROSS JOIN LATERAL (VALUES (NULL, 'pending'), ('pending', 'queued'),
     ('queued', 'running'), ('running', t.state)) e (former, latter)
-WHERE t.id BETWEEN :low AND :high;
+WHERE t.id BETWEEN :low AND :high AND (t.attempt = 1 OR e.former IS NULL);
 INSERT INTO task_logs (task_id, attempt, at, level, component, message)
 SELECT t.id, 1, t.created_at, 'info', 'flow', 'line ' || line || ' of what it said'
 FROM tasks t CROSS JOIN generate_series(1, :lines) line WHERE t.id BETWEEN :low AND :high

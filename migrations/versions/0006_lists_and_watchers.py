@@ -33,6 +33,13 @@ def upgrade() -> None:
         ["error_code", sa.text("id DESC")],
         postgresql_where=sa.text("error_code IS NOT NULL"),
     )
+    for noun in ("flow", "schedule"):
+        op.create_index(
+            f"ix_tasks_{noun}_ended_badly",
+            "tasks",
+            [f"{noun}_id", "state", sa.text("id DESC")],
+            postgresql_where=sa.text("state IN ('failed', 'cancelled')"),
+        )
     op.create_index(
         "ix_task_attempts_worker_id", "task_attempts", ["worker_id", sa.text("task_id DESC")]
     )
@@ -56,4 +63,6 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION tell_watchers")
     op.drop_table("watchers")
     op.drop_index("ix_task_attempts_worker_id", "task_attempts")
+    for noun in ("schedule", "flow"):
+        op.drop_index(f"ix_tasks_{noun}_ended_badly", "tasks")
     op.drop_index("ix_tasks_error_code", "tasks")

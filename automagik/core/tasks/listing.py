@@ -20,9 +20,9 @@ from automagik.core.tasks.rows import as_task, tasks
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.values import Task
 
-STRIDE = 2_000
+STRIDE = 1_000
 """So many tasks are read at a time where their texts are searched."""
-CLOCKS_DIFFER = timedelta(days=1)
+CLOCKS_DIFFER = timedelta(hours=1)
 """An id carries the clock of the host that made it, which may be wrong by so much at most."""
 
 
@@ -79,10 +79,21 @@ def read_page(
 def _newest_of(
     connection: Connection, wanted: TaskFilter, *, limit: int, after: UUID | None
 ) -> list[Task]:
-    conditions = [*_conditions(connection, wanted), *_older_than(after)]
-    newest = tasks().where(*conditions).order_by(TaskRow.id.desc()).limit(limit)
-    query = _in_states(newest, wanted.states, limit=limit) if wanted.states else newest
+    query = _newest(connection, tasks(), wanted, limit=limit, after=after)
     return [as_task(row) for row in connection.execute(query)]
+
+
+def _newest(
+    connection: Connection,
+    query: Select[Any],
+    wanted: TaskFilter,
+    *,
+    limit: int,
+    after: UUID | None,
+) -> Select[Any]:
+    conditions = [*_conditions(connection, wanted), *_older_than(after)]
+    newest = query.where(*conditions).order_by(TaskRow.id.desc()).limit(limit)
+    return _in_states(newest, wanted.states, limit=limit) if wanted.states else newest
 
 
 def _in_states(newest: Select[Any], states: Sequence[TaskState], *, limit: int) -> Select[Any]:
@@ -97,7 +108,8 @@ def _searched(
 ) -> Page:
     """No index knows the texts, so each page reads a bounded number of them."""
     rest = replace(wanted, search=None)
-    ids = [task.id for task in _newest_of(connection, rest, limit=STRIDE, after=after)]
+    looked_at = _newest(connection, select(TaskRow.id), rest, limit=STRIDE, after=after)
+    ids = connection.scalars(looked_at).all()
     query = tasks().where(TaskRow.id.in_(ids), _says(wanted.search or ""))
     rows = connection.execute(query.order_by(TaskRow.id.desc()).limit(limit)).all()
     found = [as_task(row) for row in rows]
@@ -125,6 +137,7 @@ def _conditions(connection: Connection, wanted: TaskFilter) -> Iterator[ColumnEl
     if wanted.error_code is not None:
         yield TaskRow.error_code == wanted.error_code
     if wanted.worker is not None:
+        yield TaskRow.attempt > 0
         yield _tried_on(connection, wanted.worker)
     yield from _in_time(wanted)
 

@@ -155,6 +155,17 @@ class TaskRow(Base):
         Index("ix_tasks_flow_id", "flow_id", text("id DESC")),
         # Newest tasks of a schedule.
         Index("ix_tasks_schedule_id", "schedule_id", text("id DESC")),
+        # Failed and cancelled tasks of a flow, and of a schedule: few among many.
+        *(
+            Index(
+                f"ix_tasks_{noun}_ended_badly",
+                f"{noun}_id",
+                "state",
+                text("id DESC"),
+                postgresql_where=text("state IN ('failed', 'cancelled')"),
+            )
+            for noun in ("flow", "schedule")
+        ),
         # Failed tasks and the like, newest first.
         Index("ix_tasks_state", "state", text("id DESC")),
         # Tasks with an error, newest first.
