@@ -183,12 +183,15 @@ def free_port() -> int:
 @contextmanager
 def settings_in(patch: pytest.MonkeyPatch, **environment: str) -> Iterator[Settings]:
     """Settings with short times, and nothing else of the machine than this environment."""
-    for name in ("LANGFLOW_API_URL", "LANGFLOW_API_KEY", "TIMEZONE"):
+    for name in ("LANGFLOW_API_URL", "LANGFLOW_API_KEY", "TIMEZONE", "AUTOMAGIK_PROFILE"):
         patch.delenv(name, raising=False)
+    # Also child processes must not find the settings of who runs the tests.
+    patch.setenv("XDG_CONFIG_HOME", os.devnull)
     secret = {"AUTOMAGIK_SECRET_KEY": Fernet.generate_key().decode()}
     for name, value in (SHORT_TIMES | secret | environment).items():
         patch.setenv(name, value)
     patch.setitem(Settings.model_config, "env_file", None)
+    patch.setattr(Settings, "PROJECT_FILE", None)
     get_settings.cache_clear()
     yield get_settings()
     get_settings.cache_clear()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from automagik.cli import context, person
+from automagik.cli import context, known, person
 from automagik.core.exceptions import InvalidInput
 
 if TYPE_CHECKING:
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 ApiKeyFile = Annotated[
     str | None,
-    typer.Option("--api-key-file", metavar="FILE|-", help="Read the API key; - reads stdin."),
+    typer.Option(
+        "--api-key-file",
+        metavar="FILE|-",
+        help="Read the API key; - reads stdin.",
+        autocompletion=known.files,
+    ),
 ]
 ApiKeyStdin = Annotated[bool, typer.Option("--api-key-stdin", help="Read the API key from stdin.")]
 

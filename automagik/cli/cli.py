@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from automagik import __version__
-from automagik.cli import context
+from automagik.cli import completion, context
 from automagik.cli.failures import ending
 from automagik.cli.options import add_output_options, prepare
 
@@ -31,7 +31,10 @@ class Entry(NamedTuple):
 ENTRIES = {
     "up": Entry("Start everything here: servers, beat and a worker.", "Run", is_group=False),
     "status": Entry("Show on one screen whether all is well.", "Run", is_group=False),
+    "top": Entry("Watch everything that goes on, on the whole screen.", "Run", is_group=False),
     "doctor": Entry("Check every part and say how to mend it.", "Run", is_group=False),
+    "help": Entry("Explain a command, a subject or an error.", "Run", is_group=False),
+    "completion": Entry("Let a shell complete words.", "Run", is_group=False),
     "sources": Entry("The LangFlow servers that flows come from.", "Work"),
     "flows": Entry("Sync, look at and run flows.", "Work"),
     "schedules": Entry("Decide when flows run.", "Work"),
@@ -43,6 +46,7 @@ ENTRIES = {
     ),
     "queues": Entry("What tasks wait in; pause and resume it.", "Servers"),
     "workers": Entry("The processes that run tasks.", "Servers"),
+    "config": Entry("Settings: what counts, and who says so.", "Servers"),
     "db": Entry("Create and migrate the database.", "Servers"),
 }
 
@@ -61,7 +65,7 @@ class LazyGroup(TyperGroup):
                 formatter.write_dl([(n, e.summary) for n, e in ENTRIES.items() if e.panel == panel])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name, stub, rest = super().resolve_command(ctx, [_plural(args[0]), *args[1:]])
+        name, stub, rest = super().resolve_command(ctx, [plural(args[0]), *args[1:]])
         return (name, load(name), rest) if name else (name, stub, rest)
 
 
@@ -71,13 +75,14 @@ def load(name: str) -> Any:
     command: Any = typer.main.get_command(module.app)
     command.name = name
     command.help = command.help or ENTRIES[name].summary
-    # Typer offers to install completion on every application; here only the root is one.
+    # Typer offers its own way to install completion on every application.
     command.params = [p for p in command.params if not str(p.name).endswith("_completion")]
     prepare(command)
     return command
 
 
-def _plural(word: str) -> str:
+def plural(word: str) -> str:
+    """`task` means `tasks`."""
     entry = ENTRIES.get(f"{word}s")
     return f"{word}s" if entry and entry.is_group else word
 
@@ -91,6 +96,7 @@ def _print_version(*, wanted: bool) -> None:
 app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: automagik up --demo",
@@ -111,12 +117,34 @@ def root(
 def main(args: Sequence[str] | None = None) -> int:
     """Runs one command; the answer is the exit code of the process."""
     _prepare_streams()
-    command = typer.main.get_command(app)
-    add_output_options(command)
+    command = whole()
     with context.invocation(), ending() as outcome:
-        outcome.exit_code = command.main(args, prog_name="automagik", standalone_mode=False) or 0
+        if completion.LINE in os.environ:
+            completion.answer(command)
+        else:
+            given = command.main(args, prog_name="automagik", standalone_mode=False)
+            outcome.exit_code = given or 0
         sys.stdout.flush()
     return outcome.exit_code
+
+
+def whole() -> Any:
+    """The root command, with the entries as they are listed."""
+    command: Any = typer.main.get_command(app)
+    add_output_options(command)
+    return command
+
+
+def entered(words: Sequence[str]) -> Any:
+    """The context of the command of these words, not called. Raises UsageError."""
+    command = whole()
+    found = command.context_class(command, info_name="automagik", **command.context_settings)
+    for word in words:
+        if not hasattr(found.command, "resolve_command"):
+            found.fail(f"{found.command_path} has no commands")
+        name, child, _ = found.command.resolve_command(found, [word])
+        found = child.context_class(child, info_name=name, parent=found)
+    return found
 
 
 def _prepare_streams() -> None:

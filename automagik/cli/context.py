@@ -22,12 +22,14 @@ class Invocation:
 
     printer: Printer = field(default_factory=Printer)
     shows_tracebacks: bool = False
+    profile: str | None = None
+    """By --profile; None: as the environment and the files say."""
 
     @cached_property
     def settings(self) -> "Settings":
         from automagik.core.config import get_settings
 
-        return get_settings()
+        return get_settings(self.profile)
 
     @cached_property
     def database(self) -> "Database":
@@ -72,6 +74,14 @@ def settings() -> "Settings":
 def database() -> "Database":
     """Opened once. Raises ConfigurationError, DatabaseUnreachable, SchemaOutdated."""
     return _current.get().database
+
+
+def choose_profile(name: str) -> None:
+    _current.get().profile = name
+
+
+def chosen_profile() -> str | None:
+    return _current.get().profile
 
 
 def show_tracebacks() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from automagik.cli import context, times
+from automagik.cli import context, known, times
 from automagik.cli.printer import Color, Output
 from automagik.cli.times import TimeFormat, parse_duration
 
@@ -39,7 +39,12 @@ Priority = Annotated[
 ]
 Queue = Annotated[
     str | None,
-    typer.Option("--queue", metavar="QUEUE", help="Where runs wait: for the workers bound to it."),
+    typer.Option(
+        "--queue",
+        metavar="QUEUE",
+        help="Where runs wait: for the workers bound to it.",
+        autocompletion=known.queues,
+    ),
 ]
 MaxRetries = Annotated[
     int | None, typer.Option("--max-retries", min=0, help="How often a failed run is tried again.")
@@ -107,6 +112,11 @@ def _set_time(value: TimeFormat | None) -> None:
 def _set_pager(*, value: bool) -> None:
     if not value:
         context.printer().uses_pager = False
+
+
+def _set_profile(value: str | None) -> None:
+    if value:
+        context.choose_profile(value)
 
 
 def _set_debug(*, value: bool) -> None:
@@ -197,6 +207,19 @@ def _shared(
             help="Show what is longer than the terminal in $PAGER.",
         ),
     ] = True,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            callback=_set_profile,
+            expose_value=False,
+            is_eager=True,
+            hidden=True,
+            help="The settings of this profile of automagik.toml or your own config.toml.",
+            autocompletion=known.profiles,
+        ),
+    ] = None,
     debug: Annotated[
         bool,
         typer.Option(

@@ -9,6 +9,14 @@ _LESS = "FRX"
 """Quit when it fits on one screen, keep colours, leave the text on the screen."""
 
 
+def show_if_long(text: str) -> None:
+    """Onto stdout, by the pager where the terminal is too short for it."""
+    if sys.stdout.isatty() and text.count("\n") >= shutil.get_terminal_size().lines:
+        show(text)
+    else:
+        sys.stdout.write(text)
+
+
 def show(text: str) -> None:
     """Without a pager, or when it cannot be started, straight onto stdout."""
     command = os.environ.get("AUTOMAGIK_PAGER", os.environ.get("PAGER", "less"))

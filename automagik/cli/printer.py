@@ -164,6 +164,10 @@ class Printer:
         """Onto stdout, as it is."""
         sys.stdout.write(text)
 
+    def text(self, text: str) -> None:
+        """Something to read, through the pager where the terminal is too short for it."""
+        (pager.show_if_long if self.uses_pager else self.raw)(text)
+
     def error(self, error: AutomagikError) -> None:
         """On stderr: what went wrong, the code, and what to do."""
         if self.speaks_json:

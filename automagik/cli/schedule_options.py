@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from automagik.cli import known
 from automagik.core.exceptions import InvalidInput
 from automagik.core.scheduler.dst import Fold, Gap
 from automagik.core.scheduler.holidays import OnHoliday
@@ -66,7 +67,13 @@ class RuleOptions:
     ] = None
     timezone: Annotated[
         str | None,
-        typer.Option("--timezone", "--tz", metavar="ZONE", help="IANA zone; by default TIMEZONE."),
+        typer.Option(
+            "--timezone",
+            "--tz",
+            metavar="ZONE",
+            help="IANA zone; by default TIMEZONE.",
+            autocompletion=known.zones,
+        ),
     ] = None
     exclude: Annotated[
         list[str] | None,
@@ -78,7 +85,12 @@ class RuleOptions:
     ] = None
     calendar: Annotated[
         str | None,
-        typer.Option("--calendar", metavar="NAME", help="Its days are holidays."),
+        typer.Option(
+            "--calendar",
+            metavar="NAME",
+            help="Its days are holidays.",
+            autocompletion=known.calendars,
+        ),
     ] = None
     on_holiday: Annotated[
         OnHoliday | None,

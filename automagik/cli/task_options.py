@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from automagik.cli import known
 from automagik.cli.context import settings
 from automagik.cli.times import parse_duration
 from automagik.core.exceptions import InvalidInput
@@ -20,15 +21,28 @@ class TaskOptions:
     """What was said about which tasks."""
 
     flow: Annotated[
-        str | None, typer.Option("--flow", "-f", metavar="FLOW", help="Of this flow.")
+        str | None,
+        typer.Option(
+            "--flow", "-f", metavar="FLOW", help="Of this flow.", autocompletion=known.flows
+        ),
     ] = None
     schedule: Annotated[
-        str | None, typer.Option("--schedule", metavar="SCHEDULE", help="Of this schedule.")
+        str | None,
+        typer.Option(
+            "--schedule",
+            metavar="SCHEDULE",
+            help="Of this schedule.",
+            autocompletion=known.schedules,
+        ),
     ] = None
     state: Annotated[
         list[str] | None,
         typer.Option(
-            "--state", "-s", metavar="STATE,…", help="In one of these states; repeatable."
+            "--state",
+            "-s",
+            metavar="STATE,…",
+            help="In one of these states; repeatable.",
+            autocompletion=known.states,
         ),
     ] = None
     since: Annotated[
@@ -40,10 +54,22 @@ class TaskOptions:
         typer.Option("--until", metavar="TIME", help="Made before: 2h, a date or an instant."),
     ] = None
     worker: Annotated[
-        str | None, typer.Option("--worker", metavar="WORKER", help="Tried on this worker or host.")
+        str | None,
+        typer.Option(
+            "--worker",
+            metavar="WORKER",
+            help="Tried on this worker or host.",
+            autocompletion=known.workers,
+        ),
     ] = None
     error_code: Annotated[
-        str | None, typer.Option("--error-code", metavar="CODE", help="With this error.")
+        str | None,
+        typer.Option(
+            "--error-code",
+            metavar="CODE",
+            help="With this error.",
+            autocompletion=known.error_codes,
+        ),
     ] = None
     search: Annotated[
         str | None,

@@ -1,24 +1,32 @@
-"""Settings: the only reader of the environment.
+"""Settings: the only reader of the environment and of the files with settings.
 
-Environment beats `.env` in the working directory beats a running embedded stack beats the default.
+`core/settings/layers.py` says who beats whom.
 """
 
 import json
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from automagik.core.embedded.lock import stack_is_running
 from automagik.core.exceptions import ConfigurationError
 from automagik.core.scheduler.exceptions import InvalidCadence
 from automagik.core.scheduler.interval import parse_every
+from automagik.core.settings.exceptions import InvalidSettings, SettingProblem
+from automagik.core.settings.layers import Layer, Readable, read_layers
 
 STATE_FILE = "state.json"
 
@@ -30,7 +38,7 @@ def default_home() -> Path:
     return user_data_path("automagik")
 
 
-class Settings(BaseSettings):
+class Settings(Readable):
     """Every setting of the product. The names without a prefix are those of the LangFlow world."""
 
     model_config = SettingsConfigDict(
@@ -42,12 +50,23 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
+    PROJECT_FILE: ClassVar[str | None] = "automagik.toml"
+    """Looked for in the working directory and above; beside it counts the user's own file."""
+
+    profile: str | None = None
+    """Which of the tables [profiles.NAME] of the files counts."""
     home: Path = Field(default_factory=default_home)
+    """The data folder of `automagik up`; for root /var/lib/automagik, else the user's own."""
     database_url: SecretStr | None = Field(None, validation_alias="DATABASE_URL")
+    """postgresql://user:password@host:5432/name; unset: the server of `automagik up`."""
     redis_url: SecretStr | None = Field(None, validation_alias="REDIS_URL")
+    """redis://:password@host:6379/0; unset: the server of `automagik up`."""
     timezone: str = Field("UTC", validation_alias="TIMEZONE")
+    """The zone of schedules that name none, and of dates that people type."""
     langflow_api_url: str | None = Field(None, validation_alias="LANGFLOW_API_URL")
+    """The address of a LangFlow server, which becomes the source named default."""
     langflow_api_key: SecretStr | None = Field(None, validation_alias="LANGFLOW_API_KEY")
+    """The API key of that server."""
 
     secret_key: SecretStr | None = None
     """Fernet keys that encrypt API keys at rest, newest first, separated by commas."""
@@ -70,12 +89,16 @@ class Settings(BaseSettings):
     retention_completed: timedelta | None = Field(None, gt=timedelta())
     """How long a completed task is kept after its end, such as 30d or 12h; unset: for ever."""
     retention_failed: timedelta | None = Field(None, gt=timedelta())
+    """The same for a failed task."""
     retention_cancelled: timedelta | None = Field(None, gt=timedelta())
+    """The same for a cancelled task."""
 
     run_timeout_seconds: float = Field(600.0, gt=0, allow_inf_nan=False)
     """The total deadline of one attempt, unless the flow or the schedule has its own."""
     max_retries: int = Field(3, ge=0)
+    """How often a failed run is tried again, unless the flow or the schedule says otherwise."""
     connect_timeout_seconds: float = Field(10.0, gt=0, allow_inf_nan=False)
+    """How long it may take until a source accepts a connection."""
     max_answer_bytes: int = Field(32 * 1024 * 1024, gt=0)
     """How large an answer of a source may be."""
 
@@ -85,8 +108,23 @@ class Settings(BaseSettings):
     """How long until one run tries whether it is back; doubled each time that it is not."""
 
     worker_concurrency: int = Field(10, ge=1)
+    """How many runs a worker has at a time, unless it is started with another number."""
     drain_seconds: float = Field(20.0, ge=0, allow_inf_nan=False)
     """How long a stopping worker lets its runs finish before it gives them back."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The files speak last, and only of what nobody above them has said."""
+        said = read_layers(cls, init_settings()).of_files()
+        files = InitSettingsSource(settings_cls, init_kwargs=said)
+        return (init_settings, env_settings, dotenv_settings, files)
 
     @field_validator("timezone")
     @classmethod
@@ -131,20 +169,31 @@ class Settings(BaseSettings):
 
 
 @lru_cache
-def get_settings() -> Settings:
-    """The settings of this process, read once.
+def get_settings(profile: str | None = None) -> Settings:
+    """The settings of this process, read once; a profile that is named here beats all others.
 
-    Raises ConfigurationError, which lists all that is wrong.
+    Raises InvalidSettings, which lists all that is wrong.
     """
+    given = {"profile": profile} if profile else {}
+    layers = read_layers(Settings, given)
+    problems = list(layers.problems)
     try:
-        settings = Settings()
+        settings = Settings.model_validate(given)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        ]
-        raise ConfigurationError("; ".join(lines)) from None
+        problems += _problems(error, layers.winners)
+    # Not inside of `except`: the error that pydantic raises holds the values.
+    if problems:
+        raise InvalidSettings(problems)
     return settings.model_copy(update=_embedded_urls(settings))
+
+
+def _problems(error: ValidationError, winners: Layer) -> Iterator[SettingProblem]:
+    names = {info.validation_alias: name for name, info in Settings.model_fields.items()}
+    for each in error.errors(include_input=False, include_url=False, include_context=False):
+        key = names.get(str(each["loc"][0]), str(each["loc"][0]))
+        place = winners[key].place if key in winners else "default"
+        what = each["msg"].removeprefix("Value error, ")
+        yield SettingProblem(key=key, what=what, place=place)
 
 
 def _embedded_urls(settings: Settings) -> dict[str, Any]:

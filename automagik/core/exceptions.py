@@ -21,6 +21,7 @@
     │   └── HomeInUse                   embedded/exceptions.py
     ├── StillPending                    8   202   AM-PENDING
     ├── ConfigurationError              2   500   AM-CONFIG
+    │   ├── InvalidSettings             settings/exceptions.py
     │   └── SecretUnreadable            encryption.py
     ├── EmbeddedError                   1   500   AM-EMBEDDED     embedded/exceptions.py
     └── RemoteError                     5   502   AM-SRC          flows/exceptions.py

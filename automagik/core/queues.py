@@ -35,6 +35,8 @@ class Queue:
     """How many live workers take from it. One that drains takes nothing."""
     slots: int
     """How many tasks these can run at a time; a worker's slots count in each of its queues."""
+    oldest_age: timedelta | None = None
+    """For how long the task that has waited longest could have started."""
 
     @property
     def is_deserted(self) -> bool:
@@ -48,7 +50,8 @@ WITH open_tasks AS (
     SELECT queue AS name,
         count(*) FILTER (WHERE state IN ('pending', 'waiting')) AS due,
         count(*) FILTER (WHERE state = 'queued') AS queued,
-        count(*) FILTER (WHERE state = 'running') AS running
+        count(*) FILTER (WHERE state = 'running') AS running,
+        now() - min(run_at) FILTER (WHERE state <> 'running') AS oldest_age
     FROM tasks
     WHERE state IN ('queued', 'running')
         OR state IN ('pending', 'waiting') AND run_at <= now()
@@ -60,7 +63,8 @@ WITH open_tasks AS (
     GROUP BY taken.name
 )
 SELECT name, paused_at, pause_reason, coalesce(due, 0) AS due, coalesce(queued, 0) AS queued,
-    coalesce(running, 0) AS running, coalesce(workers, 0) AS workers, coalesce(slots, 0) AS slots
+    coalesce(running, 0) AS running, coalesce(workers, 0) AS workers, coalesce(slots, 0) AS slots,
+    oldest_age
 FROM queues
 FULL JOIN (SELECT CAST(:default AS text) AS name) usual USING (name)
 FULL JOIN open_tasks USING (name)

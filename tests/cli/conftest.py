@@ -16,7 +16,9 @@ def offline_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The command line where no server is known."""
     for name in ("DATABASE_URL", "REDIS_URL", "LANGFLOW_API_URL", "LANGFLOW_API_KEY", "TIMEZONE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("AUTOMAGIK_PROFILE", raising=False)
     monkeypatch.setenv("AUTOMAGIK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return cli_in(tmp_path, monkeypatch)
 
 

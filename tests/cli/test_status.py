@@ -7,10 +7,14 @@ import pytest
 
 from automagik.core.config import Settings
 from automagik.core.database.session import Database
+from automagik.core.flows.flow_input import FlowInput
 from automagik.core.queues import QueueManager
+from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.presence import worker_alive
+from automagik.core.tasks.states import TaskState
 from tests.cli.command_line import Cli
-from tests.core.tasks.rows import add_beat, add_worker
+from tests.core.records import add_task, now
+from tests.core.tasks.rows import add_beat, add_flow, add_worker, end, start
 
 
 @pytest.fixture
@@ -51,6 +55,50 @@ class TestStatus:
         assert result.exit_code == 1
         assert "No beat is running" in result.stdout
         assert "celery -A automagik worker" in result.stdout
+
+    def test_the_verdict_comes_first_with_the_reason(self, cli: Cli, database: Database) -> None:
+        add_worker(database)
+
+        table, lines = cli("status", "-o", "table"), cli("status").lines
+
+        assert lines[0] == [
+            "verdict",
+            "✗ Trouble: No beat is running: nothing is fired or dispatched.",
+        ]
+        assert table.stdout.split()[:3] == ["Verdict", "✗", "Trouble:"]
+
+    def test_a_source_that_is_down_is_trouble(self, cli: Cli, database: Database) -> None:
+        add_beat(database)
+        add_worker(database)
+        add_flow(database)
+        assert cli("status").exit_code == 0
+        with database.transaction() as connection:
+            connection.exec_driver_sql(
+                "UPDATE sources SET breaker_opened_at = now(), breaker_probe_at = now(),"
+                " breaker_reason = 'connection refused'"
+            )
+
+        result = cli("status", "-o", "table")
+
+        assert result.exit_code == 1
+        assert "The source source of greeter is down, so its tasks wait" in result.stdout
+        assert "LangFlow never reached · down" in result.stdout
+
+    def test_the_last_failures_and_what_waits_longest_are_shown(
+        self, cli: Cli, database: Database, settings: Settings
+    ) -> None:
+        tasks, flow = TaskManager(database, settings), add_flow(database)
+        failed = tasks.create(flow, FlowInput(), actor="t")
+        start(database, failed.id)
+        end(database, failed.id, TaskState.FAILED)
+        add_task(database, flow, run_at=now(database) - timedelta(minutes=5))
+
+        document = cli("status", "-o", "json").json["stored"]
+
+        [failure] = document["last_failures"]
+        assert (failure["task_id"], failure["flow"]) == (str(failed.id), "greeter")
+        assert 300 <= document["queues"][0]["oldest_age"] < 400
+        assert "the oldest for 5m" in cli("status", "-o", "table").stdout
 
     def test_a_pipe_gets_the_problems_as_lines(self, cli: Cli) -> None:
         assert [line[0] for line in cli("status").lines].count("problem") == 2
@@ -105,6 +153,25 @@ class TestDoctor:
 
         assert result.exit_code == 1
         assert "Mars/Olympus" in result.stdout
+
+    def test_fix_says_what_it_did_and_a_dry_run_what_it_would(
+        self, cli: Cli, database: Database, settings: Settings
+    ) -> None:
+        lease = timedelta(seconds=settings.lease_seconds)
+        add_worker(database, "silent", silent_for=lease * 3)
+
+        planned = cli("doctor", "--fix", "--dry-run", "-o", "json").json
+        done = cli("doctor", "--fix")
+
+        repair = {"what": "1 silent worker is marked as lost.", "error": None}
+        assert planned["repairs"] == [{**repair, "is_done": False}]
+        assert "Silent worker" in [check["name"] for check in planned["checks"]]
+        assert "✓ 1 silent worker is marked as lost." in done.stderr
+        assert "Silent worker" not in done.stdout
+        assert "Nothing can be mended" in cli("doctor", "--fix").stderr
+
+    def test_a_dry_run_of_nothing_is_refused(self, cli: Cli) -> None:
+        assert cli("doctor", "--dry-run").exit_code == 2
 
 
 class TestWorkers:

@@ -40,4 +40,5 @@ def test_another_retention_is_refused_in_plain_words(
 
     assert refused.value.message == (
         f"retention_completed: {text!r} is no age, such as 30d, 12h or 90m"
+        " (env AUTOMAGIK_RETENTION_COMPLETED)"
     )

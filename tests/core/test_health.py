@@ -12,16 +12,18 @@ from automagik import __version__
 from automagik.core.config import Settings
 from automagik.core.database.base import new_id
 from automagik.core.database.session import Database
-from automagik.core.doctor.check import Verdict
-from automagik.core.doctor.diagnosis import diagnose
-from automagik.core.doctor.origins import Origin, masked_url, origins
-from automagik.core.doctor.processes import clock_check, queue_checks, version_check
-from automagik.core.doctor.servers import redis_checks, skew_check
 from automagik.core.exceptions import ConfigurationError
-from automagik.core.facts import RedisFacts, StoredFacts
 from automagik.core.flows.flow_input import FlowInput
-from automagik.core.health import examine, notices_of, problems_of
+from automagik.core.health.check import Verdict
+from automagik.core.health.diagnosis import diagnose
+from automagik.core.health.facts import StoredFacts
+from automagik.core.health.processes import clock_check, queue_checks, version_check
+from automagik.core.health.redis_facts import RedisFacts
+from automagik.core.health.servers import redis_checks, skew_check
+from automagik.core.health.status import examine, notices_of, problems_of
 from automagik.core.queues import Queue, QueueManager, ensure_queue
+from automagik.core.settings.layers import Origin
+from automagik.core.settings.origins import MASK, masked_url, origins
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.workers import Beat, Worker, list_beats, list_workers
@@ -319,13 +321,21 @@ class TestRules:
     @pytest.mark.parametrize(
         ("facts", "verdicts"),
         [
-            (REDIS, [Verdict.OK, Verdict.OK]),
-            (replace(REDIS, redis_version="6.0.16"), [Verdict.ERROR, Verdict.OK]),
-            (replace(REDIS, maxmemory_policy="allkeys-lru"), [Verdict.OK, Verdict.WARNING]),
-            (replace(REDIS, maxmemory_policy=None), [Verdict.OK, Verdict.OK]),
+            (REDIS, [Verdict.OK, Verdict.OK, Verdict.OK]),
+            (replace(REDIS, redis_version="6.0.16"), [Verdict.ERROR, Verdict.OK, Verdict.OK]),
+            (
+                replace(REDIS, maxmemory_policy="allkeys-lru"),
+                [Verdict.OK, Verdict.WARNING, Verdict.OK],
+            ),
+            (replace(REDIS, maxmemory_policy=None), [Verdict.OK, Verdict.OK, Verdict.OK]),
+            (
+                replace(REDIS, used_memory=91, maxmemory=100),
+                [Verdict.OK, Verdict.WARNING, Verdict.OK],
+            ),
+            (replace(REDIS, last_save_failed=True), [Verdict.OK, Verdict.OK, Verdict.WARNING]),
         ],
     )
-    def test_redis_is_new_enough_and_throws_nothing_away(
+    def test_redis_is_new_enough_has_room_and_throws_nothing_away(
         self, facts: RedisFacts, verdicts: list[Verdict]
     ) -> None:
         assert [check.verdict for check in redis_checks(facts)] == verdicts
@@ -348,16 +358,16 @@ class TestOrigins:
         assert found["DATABASE_URL"].origin is Origin.ENVIRONMENT
         assert found["REDIS_URL"].origin is Origin.EMBEDDED
         assert found["AUTOMAGIK_QUEUE"].origin is Origin.DEFAULT
-        assert found["AUTOMAGIK_SECRET_KEY"].value == "***"
+        assert found["AUTOMAGIK_SECRET_KEY"].value == MASK
 
     @pytest.mark.parametrize(
         ("url", "shown"),
         [
-            ("postgresql://me:s3cret@db:5432/x", "postgresql://me:***@db:5432/x"),
-            ("postgresql://db/x?user=me&password=s3cret", "postgresql://db/x?***"),
-            ("redis://:s3cret@cache/0", "redis://:***@cache/0"),
+            ("postgresql://me:s3cret@db:5432/x", "postgresql://me:••••@db:5432/x"),
+            ("postgresql://db/x?user=me&password=s3cret", "postgresql://db/x?••••"),
+            ("redis://:s3cret@cache/0", "redis://:••••@cache/0"),
             ("redis://cache:6379/0", "redis://cache:6379/0"),
-            ("redis://cache:s3cret", "***"),
+            ("redis://cache:s3cret", MASK),
         ],
     )
     def test_a_url_is_shown_without_its_secrets(self, url: str, shown: str) -> None:

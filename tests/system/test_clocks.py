@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from automagik.core.config import Settings
-from automagik.core.doctor.check import Verdict
-from automagik.core.doctor.diagnosis import diagnose
 from automagik.core.embedded.processes import ChildProcess
+from automagik.core.health.check import Verdict
+from automagik.core.health.diagnosis import diagnose
 from automagik.demo.server import DemoServer
 from tests.system.conftest import Desk
 from tests.system.fleet import Fleet

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from automagik.core.config import Settings
 from automagik.core.flows.flow_input import FlowInput
-from automagik.core.health import examine
+from automagik.core.health.status import examine
 from automagik.core.queues import QueueManager, ensure_queue
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.values import Task

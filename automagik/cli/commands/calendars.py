@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from automagik.cli import context, person
+from automagik.cli import context, known, person
 from automagik.cli.options import Yes
 from automagik.cli.printer import Column
 from automagik.core.exceptions import InvalidInput
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Such as de.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Such as de.", autocompletion=known.calendars)
+]
 
 _COLUMNS = [
     Column("name"),
@@ -33,7 +35,12 @@ _COLUMNS = [
 def import_(
     name: Name,
     file: Annotated[
-        str, typer.Argument(metavar="FILE.ics|-", help="An iCalendar file; - reads stdin.")
+        str,
+        typer.Argument(
+            metavar="FILE.ics|-",
+            help="An iCalendar file; - reads stdin.",
+            autocompletion=known.files,
+        ),
     ],
 ) -> None:
     """Take the days of an iCalendar file for holidays. A calendar of that name gets them instead.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from automagik.cli import person
+from automagik.cli import known, person
 from automagik.cli.commands.sources import ensure_default, open_sources
 from automagik.cli.context import database, printer, settings
 from automagik.cli.failures import INTERRUPTED
@@ -35,10 +35,22 @@ app = typer.Typer()
 _ACTOR = "cli"
 
 FlowRef = Annotated[
-    str, typer.Argument(metavar="FLOW", help="Its name, endpoint name or id, or SOURCE/NAME.")
+    str,
+    typer.Argument(
+        metavar="FLOW",
+        help="Its name, endpoint name or id, or SOURCE/NAME.",
+        autocompletion=known.flows,
+    ),
 ]
 SourceName = Annotated[
-    str | None, typer.Option("--source", "-s", metavar="SOURCE", help="Only of this source.")
+    str | None,
+    typer.Option(
+        "--source",
+        "-s",
+        metavar="SOURCE",
+        help="Only of this source.",
+        autocompletion=known.sources,
+    ),
 ]
 
 
@@ -46,7 +58,9 @@ SourceName = Annotated[
 def sync(
     flows: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FLOW]…", help="Names or ids; none: all flows."),
+        typer.Argument(
+            metavar="[FLOW]…", help="Names or ids; none: all flows.", autocompletion=known.flows
+        ),
     ] = None,
     *,
     source: SourceName = None,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from automagik.cli import context
+from automagik.cli import context, known
 from automagik.cli.printer import Column
 
 if TYPE_CHECKING:
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Name = Annotated[str, typer.Argument(metavar="QUEUE", help="Its name.")]
+Name = Annotated[
+    str, typer.Argument(metavar="QUEUE", help="Its name.", autocompletion=known.queues)
+]
 
 _COLUMNS = [
     Column("name", "Queue"),

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from automagik.cli import person
+from automagik.cli import known, person
 from automagik.cli.commands import schedules_operate, schedules_read
 from automagik.cli.commands.schedules_read import Name, manager, resolve
 from automagik.cli.context import database, printer, settings
@@ -31,7 +31,12 @@ app.add_typer(schedules_operate.app)
 @app.command()
 @takes(rule=RuleOptions, policies=PolicyOptions)
 def create(
-    flow: Annotated[str, typer.Argument(metavar="FLOW", help="Its name, or its id's beginning.")],
+    flow: Annotated[
+        str,
+        typer.Argument(
+            metavar="FLOW", help="Its name, or its id's beginning.", autocompletion=known.flows
+        ),
+    ],
     *,
     rule: RuleOptions,
     name: Annotated[str | None, typer.Option("--name", help="Made up if it is missing.")] = None,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import typer
 
+from automagik.cli import known
 from automagik.cli.context import database, printer, settings
 from automagik.cli.option_groups import takes
 from automagik.cli.schedule_options import RuleOptions
@@ -18,14 +19,22 @@ app = typer.Typer()
 
 _RECENT = 5
 
-Name = Annotated[str, typer.Argument(metavar="SCHEDULE", help="Its name, or its id's beginning.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCHEDULE", help="Its name, or its id's beginning.", autocompletion=known.schedules
+    ),
+]
 
 
 @app.command("list")
 def list_(
     *,
     flow: Annotated[
-        str | None, typer.Option("--flow", "-f", metavar="FLOW", help="Only of this flow.")
+        str | None,
+        typer.Option(
+            "--flow", "-f", metavar="FLOW", help="Only of this flow.", autocompletion=known.flows
+        ),
     ] = None,
     status: Annotated[
         Literal["active", "paused", "completed", "error"] | None,
@@ -91,7 +100,12 @@ def explain(
 @takes(rule=RuleOptions)
 def preview(
     schedule: Annotated[
-        str | None, typer.Argument(metavar="SCHEDULE", help="A stored one instead of a rule.")
+        str | None,
+        typer.Argument(
+            metavar="SCHEDULE",
+            help="A stored one instead of a rule.",
+            autocompletion=known.schedules,
+        ),
     ] = None,
     *,
     rule: RuleOptions,

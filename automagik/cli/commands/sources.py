@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from automagik.cli import context, person
+from automagik.cli import context, known, person
 from automagik.cli.api_key import ApiKeyFile, ApiKeyStdin, asked_key, configured_key, given_key
 from automagik.cli.options import Yes
 from automagik.cli.printer import Column
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Name = Annotated[str, typer.Argument(metavar="SOURCE", help="Its name or id.")]
+Name = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="Its name or id.", autocompletion=known.sources)
+]
 MaxParallel = Annotated[
     int | None, typer.Option("--max-parallel", min=1, help="How many runs it gets at a time.")
 ]

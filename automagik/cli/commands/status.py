@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from automagik.cli.context import printer, settings
-from automagik.cli.printer import Column, Output
-from automagik.cli.times import duration, when
+from automagik.cli.printer import Column, Output, visible
+from automagik.cli.times import ago, duration, when
 
 if TYPE_CHECKING:
-    from automagik.core.facts import RedisFacts, StoredFacts
-    from automagik.core.health import Health, Problem
+    from automagik.core.health.facts import KnownSource, LastFailure, StoredFacts
+    from automagik.core.health.redis_facts import RedisFacts
+    from automagik.core.health.status import Health, Problem
     from automagik.core.queues import Queue
     from automagik.core.tasks.workers import Beat
 
 app = typer.Typer()
+
+_SHOWN = 80
+"""Characters of what a failure says."""
 
 
 @app.command()
@@ -25,7 +29,7 @@ def status() -> None:
 
     Example: automagik status
     """
-    from automagik.core.health import examine
+    from automagik.core.health.status import examine
 
     health = examine(settings())
     if printer().output in (Output.JSON, Output.JSONL):
@@ -40,6 +44,7 @@ def status() -> None:
 def _screen(health: "Health") -> dict[str, str]:
     stored = health.stored
     return {
+        "verdict": _verdict(health.problems),
         "database": f"✓ PostgreSQL {stored.postgres_version}" if stored else "✗ see below",
         "redis": _redis(health.redis),
         **(_stored(stored) if stored else {}),
@@ -64,12 +69,17 @@ def _stored(stored: "StoredFacts") -> dict[str, str]:
             for run in stored.next_runs
         )
         or "none",
-        "sources": "\n".join(
-            f"{source.name} · {source.url} · LangFlow {source.version or 'never reached'}"
-            for source in stored.sources
-        )
-        or "none yet",
+        "sources": "\n".join(map(_source, stored.sources)) or "none yet",
+        "last_failures": "\n".join(map(_failure, stored.last_failures)) or "none",
     }
+
+
+def _verdict(problems: "Sequence[Problem]") -> str:
+    """For who reads one line: the first thing that is not well."""
+    if not problems:
+        return "✓ All is well."
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"✗ Trouble: {problems[0].what}{more}"
 
 
 def _living(count: int, detail: str) -> str:
@@ -92,7 +102,25 @@ def _redis(redis: "RedisFacts | None") -> str:
 
 def _queue(queue: "Queue") -> str:
     state = "paused" if queue.paused_at else f"{queue.slots} slots"
-    return f"{queue.name} · {state} · {queue.due + queue.queued:,} due · {queue.running:,} running"
+    oldest = f", the oldest for {duration(queue.oldest_age)}" if queue.oldest_age else ""
+    waiting = f"{queue.due + queue.queued:,} due{oldest}"
+    return f"{queue.name} · {state} · {waiting} · {queue.running:,} running"
+
+
+def _source(source: "KnownSource") -> str:
+    return f"{source.name} · {source.url} · {_source_state(source)}"
+
+
+def _source_state(source: "KnownSource") -> str:
+    if source.disabled_at:
+        return "disabled"
+    version = f"LangFlow {source.version or 'never reached'}"
+    return f"{version} · down" if source.breaker_opened_at else version
+
+
+def _failure(failure: "LastFailure") -> str:
+    what = visible(failure.message or failure.error_code or "").partition("\n")[0]
+    return f"{failure.flow} · {ago(failure.at)} · {failure.task_id} · {what[:_SHOWN]}"
 
 
 def _show(problems: "Sequence[Problem]", notices: "Sequence[Problem]") -> None:
@@ -100,8 +128,6 @@ def _show(problems: "Sequence[Problem]", notices: "Sequence[Problem]") -> None:
         for kind, found in (("problem", problems), ("notice", notices)):
             printer().raw("".join(f"{kind}\t{each.what}\t{each.fix or ''}\n" for each in found))
         return
-    if not problems:
-        printer().raw("\n✓ All is well.\n")
     for mark, found in (("✗", problems), ("!", notices)):
         for each in found:
             printer().raw(f"\n{mark} {each.what}\n")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from automagik.cli import task_report
+from automagik.cli import known, task_report
 from automagik.cli.commands import tasks_change
 from automagik.cli.context import database, printer, settings
 from automagik.cli.option_groups import takes
@@ -29,10 +29,19 @@ app.add_typer(tasks_change.app)
 _INTERRUPTED = 130
 
 TaskRef = Annotated[
-    str, typer.Argument(metavar="ID", help="An id, the beginning of one, or @last.")
+    str,
+    typer.Argument(
+        metavar="ID", help="An id, the beginning of one, or @last.", autocompletion=known.tasks
+    ),
 ]
 Level = Annotated[
-    str, typer.Option("--level", metavar="LEVEL", help=f"At least: {', '.join(LOG_LEVELS)}.")
+    str,
+    typer.Option(
+        "--level",
+        metavar="LEVEL",
+        help=f"At least: {', '.join(LOG_LEVELS)}.",
+        autocompletion=known.levels,
+    ),
 ]
 
 
@@ -43,7 +52,10 @@ def list_(
     which: TaskOptions,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 50,
     cursor: Annotated[
-        str | None, typer.Option("--cursor", metavar="ID", help="The page after this task.")
+        str | None,
+        typer.Option(
+            "--cursor", metavar="ID", help="The page after this task.", autocompletion=known.tasks
+        ),
     ] = None,
     watch: Watch = False,
 ) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from automagik.cli import person, task_report
+from automagik.cli import known, person, task_report
 from automagik.cli.context import database, printer, settings
 from automagik.cli.option_groups import takes
 from automagik.cli.options import InputText, Session, Tweaks, Wait, Yes
@@ -25,11 +25,18 @@ app = typer.Typer()
 _ACTOR = "cli"
 
 TaskRefs = Annotated[
-    list[str], typer.Argument(metavar="ID…", help="Ids, beginnings of ids, or @last.")
+    list[str],
+    typer.Argument(
+        metavar="ID…", help="Ids, beginnings of ids, or @last.", autocompletion=known.tasks
+    ),
 ]
 SomeTaskRefs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID…]", help="Ids, beginnings of ids, or @last; else options say."),
+    typer.Argument(
+        metavar="[ID…]",
+        help="Ids, beginnings of ids, or @last; else options say.",
+        autocompletion=known.tasks,
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which tasks are meant.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Kept with the task.")]
@@ -109,7 +116,12 @@ def cancel(
 
 @app.command()
 def replay(
-    task: Annotated[str, typer.Argument(metavar="ID", help="An id, its beginning, or @last.")],
+    task: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="An id, its beginning, or @last.", autocompletion=known.tasks
+        ),
+    ],
     *,
     text: InputText = None,
     tweak: Tweaks = None,

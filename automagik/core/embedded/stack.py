@@ -61,12 +61,17 @@ class Stack:
         self._exit.close()
 
     def environment(self) -> dict[str, str]:
-        """The whole environment for a child that shall use these servers."""
-        return os.environ | {
-            "AUTOMAGIK_HOME": str(self.home),
-            "DATABASE_URL": self.database_url,
-            "REDIS_URL": self.redis_url,
-        }
+        """The whole environment for a child that shall use these servers and the same profile."""
+        profile = {"AUTOMAGIK_PROFILE": self._settings.profile} if self._settings.profile else {}
+        return (
+            os.environ
+            | profile
+            | {
+                "AUTOMAGIK_HOME": str(self.home),
+                "DATABASE_URL": self.database_url,
+                "REDIS_URL": self.redis_url,
+            }
+        )
 
     def _start(
         self, given: SecretStr | None, kind: type[EmbeddedPostgres] | type[EmbeddedRedis]

@@ -1,27 +1,33 @@
-"""What PostgreSQL and Redis say about the present moment, by a few short queries."""
+"""What PostgreSQL says about the present moment, by a few short queries."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from uuid import UUID
 
-from redis import Redis
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 from sqlalchemy.exc import ArgumentError
 
 from automagik.core.config import Settings
-from automagik.core.database.models import FlowRow, QueueRow, ScheduleRow, SourceRow, TaskRow
+from automagik.core.database.models import (
+    FlowRow,
+    FollowUpRow,
+    QueueRow,
+    ScheduleRow,
+    SourceRow,
+    TaskRow,
+)
 from automagik.core.database.session import Database
 from automagik.core.exceptions import ConfigurationError
 from automagik.core.queues import Queue, list_queues
-from automagik.core.redis_client import redis_client
 from automagik.core.tasks.states import DISPATCHABLE, TaskState
 from automagik.core.tasks.workers import Beat, Worker, list_beats, list_workers
 
 LATELY = timedelta(hours=24)
-_NEXT_RUNS = 3
+_NEXT_RUNS = 5
+_LAST_FAILURES = 3
+_MESSAGE_LENGTH = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +48,27 @@ class KnownSource:
     url: str
     version: str | None
     checked_at: datetime | None
+    disabled_at: datetime | None = None
+    """Since when it gets no runs because somebody wants it."""
+    disabled_reason: str | None = None
+    waiting: int = 0
+    """How many tasks wait for a disabled one."""
+    breaker_opened_at: datetime | None = None
+    """Since when it gets no runs but probes because it was found down."""
+    breaker_reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LastFailure:
+    """A task that failed for good not long ago."""
+
+    task_id: UUID
+    flow: str
+    schedule: str | None
+    error_code: str | None
+    message: str | None
+    """Its beginning."""
+    at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,29 +84,18 @@ class StoredFacts:
     ended_lately: Mapping[TaskState, int]
     """How many ended in the last 24 hours, by state."""
     oldest_due_age: timedelta | None
-    """For how long the task that waits longest for its dispatch has been due. A paused queue's
-    wait because somebody wants it."""
+    """For how long the task that waits longest for its dispatch has been due. Those of a paused
+    queue or a disabled source wait because somebody wants it; a source that is down is told of by
+    itself."""
+    oldest_follow_up_age: timedelta | None = None
+    """For how long the end of a run has waited for the runs that follow it."""
     schedules: Mapping[str, int]
     """How many there are, by status."""
     next_runs: Sequence[NextRun]
     sources: Sequence[KnownSource]
     queues: Sequence[Queue]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RedisFacts:
-    """What Redis says of itself and of the ready-queues."""
-
-    server: str
-    """`redis`, or what is compatible with it, such as `valkey`."""
-    version: str
-    redis_version: str
-    """The version of Redis that it behaves like."""
-    latency: timedelta
-    maxmemory_policy: str | None
-    """None when the server does not tell."""
-    ready: int
-    """How many deliveries wait for a worker, in the queues that were asked about."""
+    last_failures: Sequence[LastFailure] = ()
+    """The newest first."""
 
 
 @contextmanager
@@ -109,17 +125,13 @@ def read_stored(connection: Connection, settings: Settings) -> StoredFacts:
         open_tasks=_open_tasks(connection),
         ended_lately=_ended_lately(connection),
         oldest_due_age=_oldest_due_age(connection),
+        oldest_follow_up_age=connection.scalar(select(func.now() - func.min(FollowUpRow.ended_at))),
         schedules=_schedules(connection),
         next_runs=_next_runs(connection),
         sources=_sources(connection),
         queues=list_queues(connection, default=settings.queue, lease=lease),
+        last_failures=_last_failures(connection),
     )
-
-
-def read_redis(settings: Settings, *, queues: Sequence[str] = ()) -> RedisFacts:
-    """Raises RedisUnreachable and ConfigurationError."""
-    with redis_client(settings) as client:
-        return _ask(client, queues)
 
 
 def _open_tasks(connection: Connection) -> dict[TaskState, int]:
@@ -146,11 +158,15 @@ def _ended_lately(connection: Connection) -> dict[TaskState, int]:
 def _oldest_due_age(connection: Connection) -> timedelta | None:
     """Answered by ix_tasks_run_at."""
     paused = select(QueueRow.name).where(QueueRow.paused_at.is_not(None))
+    disabled = select(SourceRow.id).where(SourceRow.disabled_at.is_not(None))
+    down = select(SourceRow.id).where(SourceRow.breaker_opened_at.is_not(None))
     now, oldest = connection.execute(
         select(func.now(), func.min(TaskRow.run_at)).where(
             TaskRow.state.in_(DISPATCHABLE),
             TaskRow.run_at <= func.now(),
             TaskRow.queue.not_in(paused),
+            TaskRow.source_id.not_in(disabled),
+            TaskRow.source_id.not_in(down),
         )
     ).one()
     return None if oldest is None else now - oldest
@@ -179,22 +195,43 @@ def _next_runs(connection: Connection) -> list[NextRun]:
 
 
 def _sources(connection: Connection) -> list[KnownSource]:
-    query = select(SourceRow.name, SourceRow.url, SourceRow.version, SourceRow.checked_at)
+    waiting = select(func.count()).where(
+        TaskRow.source_id == SourceRow.id,
+        TaskRow.state.in_(DISPATCHABLE),
+        TaskRow.run_at <= func.now(),
+    )
+    query = select(
+        SourceRow.name,
+        SourceRow.url,
+        SourceRow.version,
+        SourceRow.checked_at,
+        SourceRow.disabled_at,
+        SourceRow.disabled_reason,
+        SourceRow.breaker_opened_at,
+        SourceRow.breaker_reason,
+        case((SourceRow.disabled_at.is_not(None), waiting.scalar_subquery()), else_=0).label(
+            "waiting"
+        ),
+    )
     rows = connection.execute(query.order_by(SourceRow.name)).mappings()
     return [KnownSource(**row) for row in rows]
 
 
-def _ask(client: Redis, queues: Sequence[str]) -> RedisFacts:
-    started = time.perf_counter()
-    client.ping()
-    latency = timedelta(seconds=time.perf_counter() - started)
-    about: Any = client.info()
-    lengths: Any = [client.llen(queue) for queue in queues]
-    return RedisFacts(
-        server=str(about.get("server_name", "redis")),
-        version=str(about.get("valkey_version", about["redis_version"])),
-        redis_version=str(about["redis_version"]),
-        latency=latency,
-        maxmemory_policy=about.get("maxmemory_policy"),
-        ready=sum(lengths),
+def _last_failures(connection: Connection) -> list[LastFailure]:
+    """Answered by ix_tasks_state: the newest tasks, not the last to end, which come close."""
+    query = (
+        select(
+            TaskRow.id.label("task_id"),
+            FlowRow.name.label("flow"),
+            ScheduleRow.name.label("schedule"),
+            TaskRow.error_code,
+            func.left(TaskRow.error_message, _MESSAGE_LENGTH).label("message"),
+            TaskRow.finished_at.label("at"),
+        )
+        .join(FlowRow, FlowRow.id == TaskRow.flow_id)
+        .outerjoin(ScheduleRow, ScheduleRow.id == TaskRow.schedule_id)
+        .where(TaskRow.state == TaskState.FAILED, TaskRow.finished_at > func.now() - LATELY)
+        .order_by(TaskRow.id.desc())
+        .limit(_LAST_FAILURES)
     )
+    return [LastFailure(**row) for row in connection.execute(query).mappings()]

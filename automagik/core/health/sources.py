@@ -7,11 +7,12 @@ from sqlalchemy import select
 from automagik.core.config import Settings
 from automagik.core.database.migrate import require_current
 from automagik.core.database.models import SourceRow
-from automagik.core.doctor.check import Check, error, ok, warning
 from automagik.core.encryption import Keyring
-from automagik.core.facts import opened
 from automagik.core.flows.sources import SourceManager
-from automagik.core.flows.values import SourceCheck
+from automagik.core.flows.values import Breaker, SourceCheck
+from automagik.core.health.advisories import advisories_for, safe_version
+from automagik.core.health.check import Check, error, ok, warning
+from automagik.core.health.facts import opened
 
 
 def check_sources(settings: Settings) -> Iterator[Check]:
@@ -23,7 +24,9 @@ def check_sources(settings: Settings) -> Iterator[Check]:
         if not sources:
             yield warning("Sources", "none yet", fix="Add one: automagik sources add NAME URL")
         for source in sources:
-            yield source_check(manager.test(source))
+            tested = manager.test(source)
+            yield source_check(tested)
+            yield from source_warnings(tested)
 
 
 def source_check(tested: SourceCheck) -> Check:
@@ -34,6 +37,20 @@ def source_check(tested: SourceCheck) -> Check:
     key = "key valid" if tested.key_valid else "key not checked"
     latency = tested.latency.total_seconds() * 1000 if tested.latency else 0
     return ok(name, f"LangFlow {tested.version}, {key}, answers in {latency:.0f} ms")
+
+
+def source_warnings(tested: SourceCheck) -> Iterator[Check]:
+    """What should be known of one that answers."""
+    name = f"Source {tested.source.name}"
+    if tested.error is None and tested.source.breaker is not Breaker.CLOSED:
+        found = f"it answers, but was found down: {tested.source.breaker_reason}"
+        yield warning(f"{name} breaker", found, fix="None: the next run that tries it closes it.")
+    known = advisories_for(tested.version)
+    if known:
+        worst = known[-1]
+        words = ", ".join(f"{each.cve} ({each.what})" for each in known)
+        fix = f"Upgrade it to {safe_version(known)} or newer: {worst.link}"
+        yield warning(f"{name} security", f"LangFlow {tested.version} has {words}", fix=fix)
 
 
 def check_encryption(settings: Settings) -> Iterator[Check]:

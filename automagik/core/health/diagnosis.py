@@ -6,22 +6,29 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from automagik.core.config import Settings
-from automagik.core.doctor.check import Check, CheckGroup, Verdict, error
-from automagik.core.doctor.host import check_disk, check_python, check_settings, check_time_zones
-from automagik.core.doctor.origins import SettingOrigin, origins
-from automagik.core.doctor.processes import check_processes
-from automagik.core.doctor.servers import check_database, check_redis
-from automagik.core.doctor.sources import check_encryption, check_sources
 from automagik.core.exceptions import AutomagikError, ConfigurationError
+from automagik.core.health.check import Check, CheckGroup, Verdict, error
+from automagik.core.health.history import check_work
+from automagik.core.health.host import check_disk, check_python
+from automagik.core.health.private_files import check_files
+from automagik.core.health.processes import check_processes
+from automagik.core.health.servers import check_database, check_redis
+from automagik.core.health.settings import check_settings, problem_checks
+from automagik.core.health.sources import check_encryption, check_sources
+from automagik.core.health.time_zones import check_time_zones
+from automagik.core.settings.exceptions import InvalidSettings
+from automagik.core.settings.origins import SettingOrigin, origins
 
 GROUPS: Sequence[tuple[str, CheckGroup]] = (
     ("Python", check_python),
     ("Settings", check_settings),
+    ("Files", check_files),
     ("Time zones", check_time_zones),
     ("Disk", check_disk),
     ("Database", check_database),
     ("Redis", check_redis),
     ("Processes", check_processes),
+    ("Work", check_work),
     ("Encryption", check_encryption),
     ("Sources", check_sources),
 )
@@ -45,6 +52,8 @@ def diagnose(read_settings: Callable[[], Settings]) -> Diagnosis:
     """Raises nothing for what is out of order: that is a check of its own."""
     try:
         settings = read_settings()
+    except InvalidSettings as wrong:
+        return Diagnosis(checks=list(problem_checks(wrong.problems)), settings=[])
     except ConfigurationError as wrong:
         failed = error("Settings", wrong.message, fix=wrong.hint or "Correct the variables.")
         return Diagnosis(checks=[failed], settings=[])

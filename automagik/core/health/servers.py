@@ -9,11 +9,14 @@ from sqlalchemy import Connection, func, select
 from automagik.core.config import Settings
 from automagik.core.database.exceptions import SchemaOutdated
 from automagik.core.database.migrate import current, require_current
-from automagik.core.doctor.check import Check, error, ok, warning
-from automagik.core.facts import RedisFacts, opened, read_redis
+from automagik.core.health.check import Check, error, ok, warning
+from automagik.core.health.facts import opened
+from automagik.core.health.redis_facts import RedisFacts, read_redis
 from automagik.core.tasks.host_clock import is_far_off, measured_offset
 
 OLDEST_REDIS = (6, 2)
+_MEGABYTE = 1_000_000
+_FULL = 0.9
 
 
 def check_database(settings: Settings) -> Iterator[Check]:
@@ -48,14 +51,34 @@ def redis_checks(facts: RedisFacts) -> Iterator[Check]:
         yield ok("Redis", found)
     else:
         yield error("Redis", found, fix="Use Redis 6.2 or newer, or Valkey.")
-    if facts.maxmemory_policy in (None, "noeviction"):
-        yield ok("Redis memory", f"maxmemory-policy {facts.maxmemory_policy or 'not told'}")
-    else:
-        yield warning(
-            "Redis memory",
-            f"maxmemory-policy {facts.maxmemory_policy}: deliveries may be thrown away",
+    yield _memory(facts)
+    yield _data(facts)
+
+
+def _memory(facts: RedisFacts) -> Check:
+    name, policy = "Redis memory", f"maxmemory-policy {facts.maxmemory_policy or 'not told'}"
+    used = f"{facts.used_memory / _MEGABYTE:.1f} MB used, " if facts.used_memory else ""
+    if facts.maxmemory_policy not in (None, "noeviction"):
+        return warning(
+            name,
+            f"{policy}: deliveries may be thrown away",
             fix="Set it: redis-cli config set maxmemory-policy noeviction",
         )
+    if facts.maxmemory and (facts.used_memory or 0) > _FULL * facts.maxmemory:
+        fix = "Give it more, or look for what else is kept there."
+        return warning(name, f"{used}of {facts.maxmemory / _MEGABYTE:.1f}", fix=fix)
+    return ok(name, f"{used}{policy}")
+
+
+def _data(facts: RedisFacts) -> Check:
+    """Nothing is lost with Redis, so what it keeps on disk is only a matter of seconds."""
+    name, held = "Redis data", f"{facts.held} deliveries are with workers"
+    if facts.last_save_failed:
+        fix = "Make room on its disk, or switch saving off; its log says more."
+        return warning(name, f"{held}; it could not save, and may refuse to write", fix=fix)
+    kept = {True: "kept through a restart", False: "gone by a restart, then sent again"}
+    words = f"; what is in it is {kept[facts.is_persistent]}" if facts.is_persistent in kept else ""
+    return ok(name, f"{held}{words}")
 
 
 def _schema(connection: Connection) -> Check:

@@ -6,9 +6,9 @@ from datetime import timedelta
 from automagik import __version__
 from automagik.core.config import Settings
 from automagik.core.database.migrate import require_current
-from automagik.core.doctor.check import Check, error, ok, warning
-from automagik.core.facts import opened
-from automagik.core.health import deserted, paused
+from automagik.core.health.check import Check, error, ok, warning
+from automagik.core.health.facts import opened
+from automagik.core.health.status import deserted, paused
 from automagik.core.queues import Queue, list_queues
 from automagik.core.tasks.host_clock import is_far_off
 from automagik.core.tasks.workers import Beat, Worker, list_beats, list_workers
@@ -19,10 +19,12 @@ def check_processes(settings: Settings) -> Iterator[Check]:
     with opened(settings) as database, database.transaction() as connection:
         require_current(connection)
         beats = [beat for beat in list_beats(connection, lease=lease) if beat.is_live]
-        workers = [worker for worker in list_workers(connection, lease=lease) if worker.is_live]
+        known = list_workers(connection, lease=lease)
         queues = list_queues(connection, default=settings.queue, lease=lease)
+    workers = [worker for worker in known if worker.is_live]
     yield beat_check(beats)
     yield worker_check(workers, queue=settings.queue)
+    yield from silent_checks(known)
     yield clock_check([*beats, *workers])
     yield version_check([*beats, *workers])
     yield from queue_checks(queues)
@@ -42,6 +44,14 @@ def worker_check(live: Sequence[Worker], *, queue: str) -> Check:
         return error("Workers", f"none of the {len(live)} takes from the queue {queue}", fix=fix)
     slots, age = sum(w.slots for w in live), max(w.heartbeat_age for w in live)
     return ok("Workers", f"{len(live)} live with {slots} slots, oldest heartbeat {_ago(age)}")
+
+
+def silent_checks(known: Sequence[Worker]) -> Iterator[Check]:
+    """Those that nobody has marked yet, as a beat does at once."""
+    for worker in known:
+        if not worker.is_live and worker.status in ("online", "draining"):
+            found = f"no sign of life from {worker.name} for {_ago(worker.heartbeat_age)[:-4]}"
+            yield warning("Silent worker", found, fix="Run: automagik doctor --fix")
 
 
 def version_check(live: Sequence[Beat | Worker]) -> Check:

@@ -1,0 +1,121 @@
+"""Writes `docs/reference` and the manual page from the code, which is where they are right.
+
+uv run python -m docs.generate
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from automagik.cli import texts
+from automagik.cli.command_tree import CommandHelp, Parameter, command_tree, walk
+from automagik.cli.error_guide import error_guide
+from automagik.cli.man_page import man_page
+from automagik.cli.settings_guide import settings_guide
+
+REFERENCE = Path(__file__).with_name("reference")
+
+
+def main() -> None:
+    REFERENCE.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[str, str]:
+    """By the names of the files."""
+    return {
+        "commands.md": _page(_commands(command_tree())),
+        "settings.md": _page(_settings()),
+        "errors.md": _page(_errors()),
+        "automagik.1": man_page(),
+    }
+
+
+def _page(lines: Iterator[str]) -> str:
+    text = "\n".join(["<!-- Made by docs/generate.py: change the code instead. -->", "", *lines])
+    return re.sub(r"\n{3,}", "\n\n", f"{text.rstrip()}\n")
+
+
+def _commands(tree: CommandHelp) -> Iterator[str]:
+    yield "# Commands"
+    yield ""
+    for group in tree.commands:
+        leaves = [each for each in walk(group) if not each.commands]
+        links = (f"[{each.path.split()[-1]}](#{each.path.replace(' ', '-')})" for each in leaves)
+        yield f"- `{group.path}`: {' · '.join(links)}" if group.commands else f"- {next(links)}"
+    yield from (
+        "",
+        "Every command takes these options, too. [How answers look](#how-answers-look)",
+        "",
+    )
+    yield from _table(tree.options)
+    for command in walk(tree):
+        if not command.commands:
+            yield from _command(command)
+    yield from ("", _below(texts.read("formatting")), _below(texts.read("exit-codes")))
+
+
+def _command(command: CommandHelp) -> Iterator[str]:
+    yield from ("", f"## {command.path}", "", command.help, "", "```text")
+    yield from command.examples
+    yield from ("```", "")
+    yield from _table([*command.arguments, *command.options])
+
+
+def _table(parameters: Sequence[Parameter]) -> Iterator[str]:
+    if not parameters:
+        return
+    yield "| | | |"
+    yield "| --- | --- | --- |"
+    for each in parameters:
+        names = ", ".join(f"`{name}`" for name in each.names)
+        yield f"| {_cell(names)} | {_cell(_value(each))} | {_cell(each.help)} |"
+
+
+def _value(parameter: Parameter) -> str:
+    if parameter.type == "flag":
+        return ""
+    kind = ", ".join(f"`{choice}`" for choice in parameter.choices) or parameter.type
+    return kind if parameter.default is None else f"{kind}; `{parameter.default}`"
+
+
+def _settings() -> Iterator[str]:
+    yield texts.read("environment")
+    yield ""
+    yield "| variable | in files | default | |"
+    yield "| --- | --- | --- | --- |"
+    for each in settings_guide():
+        default = "" if each.default is None else f"`{each.default}`"
+        yield f"| `{each.name}` | `{each.key}` | {default} | {_cell(each.meaning)} |"
+    yield ""
+    yield texts.read("other-variables").replace("# ", "## ")
+
+
+def _errors() -> Iterator[str]:
+    yield "# Errors"
+    yield ""
+    yield "Each error has a code that stays the same. In a terminal: `automagik help error CODE`."
+    for each in error_guide().values():
+        yield from ("", f"## {each.code}", "", f"**{each.meaning}**{_numbers(each.exit_code)}", "")
+        yield from (each.details, "", "Usual causes:", "")
+        yield from (f"- {cause}" for cause in each.causes)
+        yield from ("", "What to do:", "")
+        yield from (f"- {remedy}" for remedy in each.remedies)
+
+
+def _numbers(exit_code: int | None) -> str:
+    return "" if exit_code is None else f" Exit code {exit_code}."
+
+
+def _below(text: str) -> str:
+    """With headings one deeper."""
+    return re.sub(r"^#", "##", text, flags=re.MULTILINE)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    main()
