@@ -36,6 +36,9 @@ ENTRIES = {
     "flows": Entry("Sync, look at and run flows.", "Work"),
     "schedules": Entry("Decide when flows run.", "Work"),
     "calendars": Entry("Holidays that schedules heed.", "Work"),
+    "calendar": Entry("See what is going to start, by month, week or day.", "Work", is_group=False),
+    "apply": Entry("Make sources, calendars and schedules what files say.", "Work", is_group=False),
+    "backfills": Entry("Follow runs for stretches of the past.", "Work"),
     "tasks": Entry("Follow runs: state, logs, output; retry and cancel.", "Work"),
     "queues": Entry("What tasks wait in; pause and resume it.", "Servers"),
     "workers": Entry("The processes that run tasks.", "Servers"),
@@ -74,7 +77,7 @@ def load(name: str) -> Any:
 
 
 def _plural(word: str) -> str:
-    entry = ENTRIES.get(f"{word}s")
+    entry = None if word in ENTRIES else ENTRIES.get(f"{word}s")
     return f"{word}s" if entry and entry.is_group else word
 
 

@@ -50,6 +50,12 @@ Timeout = Annotated[
         "--timeout", parser=parse_duration, metavar="DURATION", help="The deadline of one attempt."
     ),
 ]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label", metavar="KEY[=VALUE]", help="A word to group it by, as team=ops; repeatable."
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end of the run.")]
 
 

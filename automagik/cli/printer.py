@@ -5,7 +5,8 @@ nothing shortened. JSON is the same everywhere.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from automagik.cli.times import in_words
 from automagik.core.exceptions import AutomagikError, InvalidInput
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
     from rich.table import Table
     from rich.text import Text
 
@@ -125,9 +127,46 @@ class Printer:
         if not self.quiet:
             sys.stderr.write(f"{text}\n")
 
+    @contextmanager
+    def progress(self, *, total: int) -> Iterator[Callable[[int, str], None]]:
+        """Takes how much is done, and words; on stderr a bar, in a pipe a line for each percent."""
+        if self.quiet:
+            yield lambda _done, _words: None
+        elif sys.stderr.isatty():
+            with self._bar() as bar:
+                shown = bar.add_task("", total=total)
+                yield lambda done, words: bar.update(
+                    shown, completed=done, description=_literal(words)
+                )
+        else:
+            yield self._percents(total)
+
+    def _bar(self) -> "Progress":
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        return Progress(*columns, console=self._console(stderr=True))
+
+    def _percents(self, total: int) -> Callable[[int, str], None]:
+        told = -1
+
+        def tell(done: int, words: str) -> None:
+            nonlocal told
+            if (percent := 100 * done // max(1, total)) > told:
+                told = percent
+                self.say(words)
+
+        return tell
+
     def raw(self, text: str) -> None:
         """Onto stdout, as it is."""
         sys.stdout.write(text)
+
+    def picture(self, lines: Iterable[str]) -> None:
+        """For a person: lines with the markup of rich."""
+        console = self._console()
+        for line in lines:
+            console.print(line, soft_wrap=True)
 
     def error(self, error: AutomagikError) -> None:
         """On stderr: what went wrong, the code, and what to do."""

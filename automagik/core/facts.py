@@ -8,11 +8,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from redis import Redis
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 from sqlalchemy.exc import ArgumentError
 
 from automagik.core.config import Settings
-from automagik.core.database.models import FlowRow, QueueRow, ScheduleRow, SourceRow, TaskRow
+from automagik.core.database.models import (
+    FlowRow,
+    FollowUpRow,
+    QueueRow,
+    ScheduleRow,
+    SourceRow,
+    TaskRow,
+)
 from automagik.core.database.session import Database
 from automagik.core.exceptions import ConfigurationError
 from automagik.core.queues import Queue, list_queues
@@ -42,6 +49,11 @@ class KnownSource:
     url: str
     version: str | None
     checked_at: datetime | None
+    disabled_at: datetime | None = None
+    """Since when it gets no runs because somebody wants it."""
+    disabled_reason: str | None = None
+    waiting: int = 0
+    """How many tasks wait for a disabled one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +69,10 @@ class StoredFacts:
     ended_lately: Mapping[TaskState, int]
     """How many ended in the last 24 hours, by state."""
     oldest_due_age: timedelta | None
-    """For how long the task that waits longest for its dispatch has been due. A paused queue's
-    wait because somebody wants it."""
+    """For how long the task that waits longest for its dispatch has been due. Those of a paused
+    queue or a disabled source wait because somebody wants it."""
+    oldest_follow_up_age: timedelta | None = None
+    """For how long the end of a run has waited for the runs that follow it."""
     schedules: Mapping[str, int]
     """How many there are, by status."""
     next_runs: Sequence[NextRun]
@@ -109,6 +123,7 @@ def read_stored(connection: Connection, settings: Settings) -> StoredFacts:
         open_tasks=_open_tasks(connection),
         ended_lately=_ended_lately(connection),
         oldest_due_age=_oldest_due_age(connection),
+        oldest_follow_up_age=connection.scalar(select(func.now() - func.min(FollowUpRow.ended_at))),
         schedules=_schedules(connection),
         next_runs=_next_runs(connection),
         sources=_sources(connection),
@@ -146,11 +161,13 @@ def _ended_lately(connection: Connection) -> dict[TaskState, int]:
 def _oldest_due_age(connection: Connection) -> timedelta | None:
     """Answered by ix_tasks_run_at."""
     paused = select(QueueRow.name).where(QueueRow.paused_at.is_not(None))
+    disabled = select(SourceRow.id).where(SourceRow.disabled_at.is_not(None))
     now, oldest = connection.execute(
         select(func.now(), func.min(TaskRow.run_at)).where(
             TaskRow.state.in_(DISPATCHABLE),
             TaskRow.run_at <= func.now(),
             TaskRow.queue.not_in(paused),
+            TaskRow.source_id.not_in(disabled),
         )
     ).one()
     return None if oldest is None else now - oldest
@@ -179,7 +196,22 @@ def _next_runs(connection: Connection) -> list[NextRun]:
 
 
 def _sources(connection: Connection) -> list[KnownSource]:
-    query = select(SourceRow.name, SourceRow.url, SourceRow.version, SourceRow.checked_at)
+    waiting = select(func.count()).where(
+        TaskRow.source_id == SourceRow.id,
+        TaskRow.state.in_(DISPATCHABLE),
+        TaskRow.run_at <= func.now(),
+    )
+    query = select(
+        SourceRow.name,
+        SourceRow.url,
+        SourceRow.version,
+        SourceRow.checked_at,
+        SourceRow.disabled_at,
+        SourceRow.disabled_reason,
+        case((SourceRow.disabled_at.is_not(None), waiting.scalar_subquery()), else_=0).label(
+            "waiting"
+        ),
+    )
     rows = connection.execute(query.order_by(SourceRow.name)).mappings()
     return [KnownSource(**row) for row in rows]
 

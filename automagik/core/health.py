@@ -8,7 +8,14 @@ from typing import TypeVar
 from automagik.core.config import Settings
 from automagik.core.database.migrate import require_current
 from automagik.core.exceptions import AutomagikError
-from automagik.core.facts import RedisFacts, StoredFacts, opened, read_redis, read_stored
+from automagik.core.facts import (
+    KnownSource,
+    RedisFacts,
+    StoredFacts,
+    opened,
+    read_redis,
+    read_stored,
+)
 from automagik.core.queues import Queue
 
 OVERDUE = timedelta(seconds=60)
@@ -78,6 +85,12 @@ def problems_of(stored: StoredFacts) -> Iterator[Problem]:
             fix="If beats and workers are well, start more workers or raise a source's limit of"
             " parallel runs.",
         )
+    if stored.oldest_follow_up_age is not None and stored.oldest_follow_up_age > OVERDUE:
+        seconds = stored.oldest_follow_up_age.total_seconds()
+        yield Problem(
+            what=f"Runs have ended, and what follows them has not started for {seconds:.0f} s.",
+            fix="If a beat is running, its log says why.",
+        )
     if broken := stored.schedules.get("error", 0):
         yield Problem(
             what=f"{broken} of the schedules cannot be computed and are set aside.",
@@ -87,11 +100,12 @@ def problems_of(stored: StoredFacts) -> Iterator[Problem]:
 
 def notices_of(stored: StoredFacts) -> Iterator[Problem]:
     yield from (paused(queue) for queue in stored.queues if queue.paused_at is not None)
+    yield from (disabled(source) for source in stored.sources if source.disabled_at is not None)
 
 
 def deserted(queue: Queue) -> Problem:
     return Problem(
-        what=f"No worker takes from the queue {queue.name}: {_waiting(queue)}.",
+        what=f"No worker takes from the queue {queue.name}: {_waiting(queue.due + queue.queued)}.",
         fix=f"Start one with: celery -A automagik worker -Q {queue.name}",
     )
 
@@ -99,13 +113,20 @@ def deserted(queue: Queue) -> Problem:
 def paused(queue: Queue) -> Problem:
     reason = f" ({queue.pause_reason})" if queue.pause_reason else ""
     return Problem(
-        what=f"The queue {queue.name} is paused{reason}: {_waiting(queue)}.",
+        what=f"The queue {queue.name} is paused{reason}: {_waiting(queue.due + queue.queued)}.",
         fix=f"When it may go on: automagik queues resume {queue.name}",
     )
 
 
-def _waiting(queue: Queue) -> str:
-    count = queue.due + queue.queued
+def disabled(source: KnownSource) -> Problem:
+    reason = f" ({source.disabled_reason})" if source.disabled_reason else ""
+    return Problem(
+        what=f"The source {source.name} is disabled{reason}: {_waiting(source.waiting)}.",
+        fix=f"When it may go on: automagik sources enable {source.name}",
+    )
+
+
+def _waiting(count: int) -> str:
     return f"{count} task{' waits' if count == 1 else 's wait'}"
 
 

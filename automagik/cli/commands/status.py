@@ -11,7 +11,7 @@ from automagik.cli.printer import Column, Output
 from automagik.cli.times import duration, when
 
 if TYPE_CHECKING:
-    from automagik.core.facts import RedisFacts, StoredFacts
+    from automagik.core.facts import KnownSource, RedisFacts, StoredFacts
     from automagik.core.health import Health, Problem
     from automagik.core.queues import Queue
     from automagik.core.tasks.workers import Beat
@@ -64,11 +64,7 @@ def _stored(stored: "StoredFacts") -> dict[str, str]:
             for run in stored.next_runs
         )
         or "none",
-        "sources": "\n".join(
-            f"{source.name} · {source.url} · LangFlow {source.version or 'never reached'}"
-            for source in stored.sources
-        )
-        or "none yet",
+        "sources": "\n".join(map(_source, stored.sources)) or "none yet",
     }
 
 
@@ -93,6 +89,11 @@ def _redis(redis: "RedisFacts | None") -> str:
 def _queue(queue: "Queue") -> str:
     state = "paused" if queue.paused_at else f"{queue.slots} slots"
     return f"{queue.name} · {state} · {queue.due + queue.queued:,} due · {queue.running:,} running"
+
+
+def _source(source: "KnownSource") -> str:
+    state = "disabled" if source.disabled_at else f"LangFlow {source.version or 'never reached'}"
+    return f"{source.name} · {source.url} · {state}"
 
 
 def _show(problems: "Sequence[Problem]", notices: "Sequence[Problem]") -> None:

@@ -43,6 +43,9 @@ def list_(
     schedule: Annotated[
         str | None, typer.Option("--schedule", metavar="SCHEDULE", help="Tasks of this schedule.")
     ] = None,
+    backfill: Annotated[
+        str | None, typer.Option("--backfill", metavar="ID", help="Tasks of this backfill.")
+    ] = None,
     state: Annotated[
         list[TaskState] | None, typer.Option("--state", "-s", help="In this state; repeatable.")
     ] = None,
@@ -55,12 +58,14 @@ def list_(
 
     Example: automagik tasks list --flow greeter --state failed
     """
+    from automagik.core.scheduler.backfill_manager import BackfillManager
     from automagik.core.tasks.listing import TaskFilter
 
     tasks = _manager()
     wanted = TaskFilter(
         flow=flow,
         schedule=schedule,
+        backfill=BackfillManager(database()).resolve(backfill) if backfill else None,
         states=tuple(state or ()),
         limit=limit,
         before=tasks.resolve(before) if before else None,
@@ -81,6 +86,8 @@ def show(task: TaskRef) -> None:
 
     Example: automagik tasks show @last
     """
+    from automagik.core.tasks.listing import TaskFilter
+
     tasks = _manager()
     task_id = tasks.resolve(task)
     report = task_report.Report(
@@ -88,6 +95,7 @@ def show(task: TaskRef) -> None:
         run_input=tasks.run_input(task_id),
         attempts=tasks.attempts(task_id),
         events=tasks.events(task_id),
+        started=tasks.list(TaskFilter(parent=task_id)),
     )
     task_report.show(printer(), report)
 

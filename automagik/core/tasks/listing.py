@@ -26,6 +26,10 @@ class TaskFilter:
     schedule: str | None = None
     states: Sequence[TaskState] = ()
     """Any of these; none given: all."""
+    backfill: UUID | None = None
+    """Only those that this backfill has made."""
+    parent: UUID | None = None
+    """Only those that the end of this task has started."""
     before: UUID | None = None
     """The last task of the page before: only older ones follow."""
     limit: int = 50
@@ -45,6 +49,10 @@ def _conditions(connection: Connection, wanted: TaskFilter) -> list[ColumnElemen
     if wanted.schedule is not None:
         schedule_id = lookup.find(connection, ScheduleRow, wanted.schedule, noun="schedule")
         conditions.append(TaskRow.schedule_id == schedule_id)
+    if wanted.backfill is not None:
+        conditions.append(TaskRow.backfill_id == wanted.backfill)
+    if wanted.parent is not None:
+        conditions.append(TaskRow.parent_task_id == wanted.parent)
     if wanted.before is not None:
         conditions.append(TaskRow.id < wanted.before)
     return conditions
