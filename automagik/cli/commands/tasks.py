@@ -163,11 +163,11 @@ def retry(tasks: TaskRefs) -> None:
 def cancel(
     tasks: TaskRefs,
     *,
-    reason: Annotated[str | None, typer.Option("--reason", help="Kept with the task.")] = None,
+    reason: Annotated[str | None, typer.Option("--note", help="Kept with the task.")] = None,
 ) -> None:
     """Stop tasks for good, also running ones.
 
-    Example: automagik tasks cancel @last --reason "wrong input"
+    Example: automagik tasks cancel @last --note "wrong input"
     """
     manager = _manager()
     _change_each(

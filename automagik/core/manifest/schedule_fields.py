@@ -37,7 +37,8 @@ _WORDS = {
     "catch-up-order": CatchUpOrder,
 }
 _DURATIONS = ("misfire-grace", "catch-up", "jitter", "spread", "timeout")
-_INPUT = ("input", "tweaks", "session")
+_INPUT = ("input", "tweaks", "session", "on")
+"""Which end counts decides what a chain hands on unless something is said."""
 _IN_ZONE = ("at", "start", "end")
 """Their text means another instant in another zone."""
 

@@ -208,6 +208,27 @@ def test_a_chain_goes_before_what_it_follows_and_nobody_elses_goes_with_it(
     ]
 
 
+def test_a_chain_that_waits_for_another_end_hands_on_what_belongs_to_that(
+    files: Files, flow: Flow, schedules: SchedulerManager
+) -> None:
+    both = office() + "  chain:\n    flow: Echo\n    after: office\n"
+    files.apply(both)
+    first = stored(schedules, "chain").run_input.input_value
+
+    plan = files.apply(f"{both}    on: failed\n")
+
+    assert changes(plan) == {"on": (None, "failed")}
+    assert (first, stored(schedules, "chain").run_input.input_value) == (
+        "{{ output }}",
+        "{{ error }}",
+    )
+    assert steps(files.plan(f"{both}    on: failed\n")) == []
+    assert files.problems(office("after: chain")) == [
+        "a.yaml:5: schedules.office.after: A schedule with a clock cannot become a chain,"
+        " nor the other way round."
+    ]
+
+
 def test_a_source_with_flows_and_a_calendar_in_use_are_not_pruned(
     files: Files, flow: Flow, schedules: SchedulerManager
 ) -> None:
