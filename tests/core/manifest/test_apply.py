@@ -223,10 +223,8 @@ def test_a_chain_that_waits_for_another_end_hands_on_what_belongs_to_that(
         "{{ error }}",
     )
     assert steps(files.plan(f"{both}    on: failed\n")) == []
-    assert files.problems(office("after: chain")) == [
-        "a.yaml:5: schedules.office.after: A schedule with a clock cannot become a chain,"
-        " nor the other way round."
-    ]
+    [problem] = files.problems(office("after: chain"))
+    assert "schedules.office.after: A schedule with a clock cannot become a chain" in problem
 
 
 def test_a_source_with_flows_and_a_calendar_in_use_are_not_pruned(
