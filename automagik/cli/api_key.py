@@ -70,11 +70,6 @@ def asked_key() -> "SecretStr | None":
 
 
 def _checked(text: str, *, origin: str) -> "SecretStr":
-    from pydantic import SecretStr
+    from automagik.core.flows.api_key import checked_key
 
-    key = text.strip()
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise InvalidInput(
-            f"What {origin} holds is no API key.", hint="A key is one word, such as sk-…"
-        )
-    return SecretStr(key)
+    return checked_key(text, origin=origin)

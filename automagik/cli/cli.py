@@ -39,6 +39,9 @@ ENTRIES = {
     "flows": Entry("Sync, look at and run flows.", "Work"),
     "schedules": Entry("Decide when flows run.", "Work"),
     "calendars": Entry("Holidays that schedules heed.", "Work"),
+    "calendar": Entry("See what is going to start, by month, week or day.", "Work", is_group=False),
+    "apply": Entry("Make sources, calendars and schedules what files say.", "Work", is_group=False),
+    "backfills": Entry("Follow runs for stretches of the past.", "Work"),
     "tasks": Entry("Follow runs: state, logs, output; retry and cancel.", "Work"),
     "failures": Entry("Show why runs failed, by cause.", "Work", is_group=False),
     "stats": Entry(
@@ -83,7 +86,7 @@ def load(name: str) -> Any:
 
 def plural(word: str) -> str:
     """`task` means `tasks`."""
-    entry = ENTRIES.get(f"{word}s")
+    entry = None if word in ENTRIES else ENTRIES.get(f"{word}s")
     return f"{word}s" if entry and entry.is_group else word
 
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from automagik.core.exceptions import AutomagikError
 
 _CAUSES, _REMEDIES = "Usual causes:", "What to do:"
-# A module of another name that has an error of its own.
-_ALSO = ("automagik.core.encryption",)
+# Modules of other names that have errors of their own.
+_ALSO = ("automagik.core.encryption", "automagik.core.manifest.problems")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

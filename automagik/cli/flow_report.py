@@ -146,10 +146,12 @@ def ask(choice: Choice) -> str | None:
 
 
 def in_words(baggage: FlowBaggage) -> str:
-    """`2 schedules, 1 task and 0 log lines`."""
+    """`2 schedules, 1 task and 0 log lines`, and the names of what follows."""
+    followers = ", ".join(baggage.followers)
     return (
         f"{_counted(baggage.schedules, 'schedule')}, {_counted(baggage.tasks, 'task')}"
         f" and {_counted(baggage.log_lines, 'log line')}"
+        + (f", and the schedules that follow it: {followers}" if followers else "")
     )
 
 

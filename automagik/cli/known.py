@@ -54,6 +54,15 @@ def tasks(incomplete: str) -> Found:
     return [("@last", "the newest task"), *_known(Kind.TASKS, incomplete)]
 
 
+def backfills(incomplete: str) -> Found:
+    return [("@last", "the newest backfill"), *_known(Kind.BACKFILLS, incomplete)]
+
+
+def parents(incomplete: str) -> Found:
+    """What a chain may follow."""
+    return [*schedules(incomplete), *flows(incomplete)]
+
+
 def files(incomplete: str) -> Found:
     return [(incomplete, FILES)]
 

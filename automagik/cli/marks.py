@@ -13,6 +13,7 @@ _MARKS = {
     "completed": ("✓", "green"),
     "failed": ("✗", "red"),
     "cancelled": ("⊘", "dim"),
+    "skipped": ("○", "dim"),
     "active": ("●", "green"),
     "error": ("✗", "red"),
     "online": ("●", "green"),

@@ -56,6 +56,12 @@ Timeout = Annotated[
     ),
 ]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show changes until Ctrl-C.")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label", metavar="KEY[=VALUE]", help="A word to group it by, as team=ops; repeatable."
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end of the run.")]
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from automagik.cli.times import parse_duration
+from automagik.cli.times import parse_duration, parsed
+from automagik.core.duration import parse_grace
 from automagik.core.scheduler.policies import CatchUpOrder, Misfire, Overlap
 
 if TYPE_CHECKING:
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 
 
 def _parse_grace(text: str) -> timedelta:
-    """Unlike other durations it may be nothing."""
-    return timedelta() if text.strip() in {"0", "0s"} else parse_duration(text)
+    return parsed(parse_grace, text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,8 @@ nothing shortened. JSON is the same everywhere.
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TextIO
@@ -17,6 +18,7 @@ from automagik.core.exceptions import AutomagikError, InvalidInput
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
     from rich.table import Table
     from rich.text import Text
 
@@ -160,6 +162,37 @@ class Printer:
         if not self.quiet:
             sys.stderr.write(f"{text}\n")
 
+    @contextmanager
+    def progress(self, *, total: int) -> Iterator[Callable[[int, str], None]]:
+        """Takes how much is done, and words; on stderr a bar, in a pipe a line for each percent."""
+        if self.quiet:
+            yield lambda _done, _words: None
+        elif sys.stderr.isatty():
+            with self._bar() as bar:
+                shown = bar.add_task("", total=total)
+                yield lambda done, words: bar.update(
+                    shown, completed=done, description=_literal(words)
+                )
+        else:
+            yield self._percents(total)
+
+    def _bar(self) -> "Progress":
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        return Progress(*columns, console=self.console(sys.stderr))
+
+    def _percents(self, total: int) -> Callable[[int, str], None]:
+        told = -1
+
+        def tell(done: int, words: str) -> None:
+            nonlocal told
+            if (percent := 100 * done // max(1, total)) > told:
+                told = percent
+                self.say(words)
+
+        return tell
+
     def raw(self, text: str) -> None:
         """Onto stdout, as it is."""
         sys.stdout.write(text)
@@ -167,6 +200,12 @@ class Printer:
     def text(self, text: str) -> None:
         """Something to read, through the pager where the terminal is too short for it."""
         (pager.show_if_long if self.uses_pager else self.raw)(text)
+
+    def picture(self, lines: Iterable[str]) -> None:
+        """For a person: lines with the markup of rich."""
+        console = self.console()
+        for line in lines:
+            console.print(line, soft_wrap=True)
 
     def error(self, error: AutomagikError) -> None:
         """On stderr: what went wrong, the code, and what to do."""

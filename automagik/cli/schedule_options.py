@@ -1,15 +1,14 @@
 """Options that say when: --every, --cron and the like, and what limits them."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from automagik.cli import known
 from automagik.core.exceptions import InvalidInput
+from automagik.core.scheduler.as_typed import every_text, instant_of
 from automagik.core.scheduler.dst import Fold, Gap
 from automagik.core.scheduler.holidays import OnHoliday
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from automagik.core.scheduler.rule_text import CadenceText
 
 _EXAMPLE = "For example: --every 5m, --cron '0 9 * * 1-5', --at 2030-12-01T09:00"
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,12 +119,12 @@ class RuleOptions:
 
         if (self.type_ is None) != (self.expr is None):
             raise InvalidInput("--type and --expr belong together.", hint=_EXAMPLE)
-        rules = [_every(text) for text in self.every or ()]
+        rules = [every_text(text) for text in self.every or ()]
         for kind, texts in (("cron", self.cron), ("rrule", self.rrule), ("oneshot", self.at)):
-            rules += [(kind, text) for text in texts or ()]
+            rules += [CadenceText(type=kind, expr=text) for text in texts or ()]
         if self.type_ is not None and self.expr is not None:
-            rules.append((self.type_, self.expr))
-        return tuple(CadenceText(type=kind, expr=text) for kind, text in rules)
+            rules.append(CadenceText(type=self.type_, expr=self.expr))
+        return tuple(rules)
 
     def required_cadences(self) -> "tuple[CadenceText, ...]":
         """At least one. Raises InvalidInput."""
@@ -147,28 +145,3 @@ class RuleOptions:
             "dst_fold": self.dst_fold,
         }
         return {name: value for name, value in said.items() if value}
-
-
-def instant_of(text: str, *, timezone: str, whole_day: bool = False) -> datetime:
-    """A date alone means its midnight there, or with whole_day the next one.
-
-    Raises InvalidCadence.
-    """
-    from automagik.core.scheduler.oneshot import load_oneshot
-
-    text = text.strip()
-    if not _DATE.fullmatch(text):
-        return load_oneshot(text, timezone=timezone).at
-    at = load_oneshot(f"{text}T00:00", timezone=timezone).at
-    if not whole_day:
-        return at
-    following = datetime.fromisoformat(text) + timedelta(days=1)
-    return load_oneshot(f"{following:%Y-%m-%dT00:00}", timezone=timezone).at
-
-
-def _every(text: str) -> tuple[str, str]:
-    """What names a time of day goes by the calendar."""
-    words = text.split()
-    if "at" not in map(str.lower, words):
-        return "interval", text
-    return "calendar", text if words[0].lower() == "every" else f"every {text}"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from automagik.cli.printer import Column, Printer
-from automagik.cli.schedule_options import instant_of
 from automagik.cli.times import relative
+from automagik.core.scheduler.as_typed import instant_of
 from automagik.core.scheduler.cadence import occurrences
 from automagik.core.scheduler.clock_changes import clock_changes
 from automagik.core.scheduler.new_rule import canonical, checked_rule
@@ -82,6 +82,14 @@ def show(printer: Printer, preview: Preview, *, count: int | None) -> None:
         _columns(preview) if printer.for_people else (Column("at"), Column("local")),
         empty="It never fires after that." if never else "It does not fire in that time.",
     )
+
+
+def show_chain(printer: Printer, chain: "Schedule") -> None:
+    """It has no times of its own."""
+    words = f"{chain.name} runs {chain.describe()}: it has no times of its own."
+    if chain.after is not None and chain.after.schedule_id is not None:
+        words += f" See when that is: automagik schedules preview {chain.after.name}"
+    printer.items([], (Column("at"), Column("local")), empty=words)
 
 
 def _begin(text: str | None, *, timezone: str) -> datetime:

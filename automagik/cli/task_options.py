@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from automagik.cli import known
-from automagik.cli.context import settings
+from automagik.cli.context import database, settings
 from automagik.cli.times import parse_duration
 from automagik.core.exceptions import InvalidInput
 from automagik.core.tasks.states import TaskState
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from automagik.core.tasks.listing import TaskFilter
 
 
@@ -33,6 +35,12 @@ class TaskOptions:
             metavar="SCHEDULE",
             help="Of this schedule.",
             autocompletion=known.schedules,
+        ),
+    ] = None
+    backfill: Annotated[
+        str | None,
+        typer.Option(
+            "--backfill", metavar="ID", help="Of this backfill.", autocompletion=known.backfills
         ),
     ] = None
     state: Annotated[
@@ -83,6 +91,7 @@ class TaskOptions:
         return TaskFilter(
             flow=self.flow,
             schedule=self.schedule,
+            backfill=self._backfill(),
             states=tuple(self._states()),
             since=None if self.since is None else moment(self.since),
             until=None if self.until is None else moment(self.until),
@@ -90,6 +99,11 @@ class TaskOptions:
             error_code=self.error_code,
             search=self.search or None,
         )
+
+    def _backfill(self) -> "UUID | None":
+        from automagik.core.scheduler.backfill_manager import BackfillManager
+
+        return BackfillManager(database()).resolve(self.backfill) if self.backfill else None
 
     def _states(self) -> list[TaskState]:
         words = [word.strip().lower() for said in self.state or () for word in said.split(",")]
@@ -106,7 +120,7 @@ def moment(text: str) -> datetime:
 
     Raises InvalidCadence.
     """
-    from automagik.cli.schedule_options import instant_of
+    from automagik.core.scheduler.as_typed import instant_of
 
     try:
         return datetime.now(UTC) - parse_duration(text)

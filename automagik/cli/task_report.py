@@ -64,6 +64,8 @@ class Report:
     run_input: "FlowInput"
     attempts: Sequence[Attempt]
     events: Sequence[Event]
+    started: Sequence[Task]
+    """What its end has started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,9 @@ def show(printer: Printer, report: Report) -> None:
     if not printer.for_people or printer.fields:
         run_input = asdict(report.run_input)
         events = [asdict(event) for event in report.events]
+        started = [_started_item(task) for task in report.started]
         whole = {**item, "input": run_input, "attempts": attempts, "events": events}
+        whole["started"] = started
         # Lists of things are for JSON; a line holds one value.
         printer.item(whole, [Column(key) for key in (*item, "input")])
         return
@@ -172,6 +176,8 @@ def _facts(item: Mapping[str, Any], report: Report) -> dict[str, Any]:
         "flow": f"{task.flow_name} (version {task.flow_version}, source {task.source_name})",
         "schedule": task.schedule_name,
         "scheduled_for": task.scheduled_for,
+        "backfill": task.backfill_id and str(task.backfill_id),
+        "follows": task.parent_task_id and f"task {task.parent_task_id}",
         "attempts": f"{task.attempt} of at most {task.max_attempts}",
         "deadline": f"{duration(task.timeout)} for each attempt",
         "created": task.created_at,
@@ -189,6 +195,7 @@ def _facts(item: Mapping[str, Any], report: Report) -> dict[str, Any]:
         "input": _cut(run_input.input_value) or None,
         "tweaks": run_input.tweaks or None,
         "error": _with(task.error_code or "", task.error_message) or None,
+        "started_runs": "\n".join(map(_started_line, report.started)) or None,
     }
     return {key: value for key, value in facts.items() if value is not None}
 
@@ -205,6 +212,15 @@ def _cut(text: str) -> str:
     if len(text) <= _SHOWN_CHARACTERS:
         return text
     return f"{text[:_SHOWN_CHARACTERS]}… ({len(text):,} characters; all of it with -o json)"
+
+
+def _started_item(task: Task) -> dict[str, Any]:
+    keys = ("id", "schedule_name", "flow_name", "state")
+    return {key: getattr(task, key) for key in keys}
+
+
+def _started_line(task: Task) -> str:
+    return f"{marked(task.state)}  {task.schedule_name or task.flow_name}  {task.id}"
 
 
 def _attempt_item(attempt: Attempt) -> dict[str, Any]:

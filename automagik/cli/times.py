@@ -1,8 +1,7 @@
 """Instants and durations in words. The zone is always said."""
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -11,8 +10,10 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from automagik.core.duration import parse_duration as duration_of
+from automagik.core.exceptions import InvalidInput
+
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
 _SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
 
@@ -107,12 +108,12 @@ def duration(length: timedelta) -> str:
 
 def parse_duration(text: str) -> timedelta:
     """`90`, `90s`, `5m`, `1h30m`: what options such as --timeout take. Seconds without a unit."""
-    match = _DURATION.fullmatch(text.strip().lower().replace(" ", ""))
-    counts = [float(count or 0) for count in match.groups()] if match else []
-    seconds = sum(count * size for count, size in zip(counts, _UNITS.values(), strict=False))
-    if seconds <= 0:
-        raise typer.BadParameter(f"{text!r} is no duration, such as 90s, 5m or 1h30m")
+    return parsed(duration_of, text)
+
+
+def parsed(read: Callable[[str], timedelta], text: str) -> timedelta:
+    """What is wrong is told as that of an option."""
     try:
-        return timedelta(seconds=seconds)
-    except OverflowError:
-        raise typer.BadParameter(f"{text!r} is too long") from None
+        return read(text)
+    except InvalidInput as error:
+        raise typer.BadParameter(error.message.rstrip(".")) from None

@@ -23,7 +23,7 @@ def finish(tasks: "TaskManager", task: "Task", *, timeout: timedelta | None = No
 
     printer().say(f"Task {task.id}")
     if not task.state.is_final:
-        _say_if_nobody_works()
+        _say_what_it_waits_for(task)
     try:
         ended = tasks.wait(task.id, timeout=timeout)
     except KeyboardInterrupt:
@@ -47,11 +47,25 @@ def say_how_to_follow(task: "Task") -> None:
         printer().say(f"It is {task.state}. See it with: automagik tasks show {task.id}")
         return
     printer().say(f"Watch it with: automagik tasks watch {task.id}")
-    _say_if_nobody_works()
+    _say_what_it_waits_for(task)
 
 
-def _say_if_nobody_works() -> None:
-    """Without a worker a task waits, however long."""
+def _say_what_it_waits_for(task: "Task") -> None:
+    """Without a worker a task waits, however long, and so it does for a disabled source."""
+    from automagik.core.flows.sources import SourceManager
+
+    source = SourceManager(database(), settings()).get(str(task.source_id))
+    if source.disabled_at is not None:
+        note = f" ({source.disabled_reason})" if source.disabled_reason else ""
+        printer().say(
+            f"! The source {source.name} is disabled{note}, so the task waits."
+            f" Go on with: automagik sources enable {source.name}"
+        )
+    say_if_nobody_works("the task waits")
+
+
+def say_if_nobody_works(then: str) -> None:
+    """Without a worker nothing runs, however long."""
     from automagik.core.tasks.workers import list_workers
 
     lease = timedelta(seconds=settings().lease_seconds)
@@ -59,6 +73,6 @@ def _say_if_nobody_works() -> None:
         workers = list_workers(connection, lease=lease)
     if not any(worker.is_live for worker in workers):
         printer().say(
-            "! No worker is running, so the task waits."
+            f"! No worker is running, so {then}."
             " Start one with: automagik up, or celery -A automagik worker"
         )

@@ -4,6 +4,7 @@
     ├── InvalidInput                    2   422   AM-INPUT        (usage: the caller can mend it)
     │   ├── InvalidCadence              scheduler/exceptions.py
     │   ├── InvalidFlowInput            flows/exceptions.py
+    │   ├── ManifestInvalid             manifest/problems.py
     │   └── ComponentChoiceNeeded       flows/exceptions.py
     ├── NotFound                        3   404   AM-NOT-FOUND
     ├── Ambiguous                       3   409   AM-AMBIGUOUS

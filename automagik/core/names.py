@@ -18,6 +18,7 @@ class Kind(StrEnum):
     QUEUES = "queues"
     WORKERS = "workers"
     TASKS = "tasks"
+    BACKFILLS = "backfills"
 
 
 # Each gives a name and a few words about it. Tasks are found by their key: it sorts by creation.
@@ -51,6 +52,11 @@ SELECT tasks.id::text, state || ', ' || flows.name
 FROM (SELECT id, state, flow_id FROM tasks ORDER BY id DESC LIMIT 50) tasks
 JOIN flows ON flows.id = flow_id
 ORDER BY tasks.id DESC
+""",
+    Kind.BACKFILLS: """
+SELECT backfills.id::text, state || ', ' || schedules.name
+FROM backfills JOIN schedules ON schedules.id = schedule_id
+ORDER BY backfills.id DESC LIMIT 50
 """,
 }
 

@@ -182,6 +182,8 @@ def _create_backfills() -> None:
         sa.Column("overlap", sa.Text(), server_default=sa.text("'allow-all'"), nullable=False),
         sa.Column("max_concurrent", sa.Integer(), nullable=False),
         sa.Column("state", sa.Text(), server_default=sa.text("'running'"), nullable=False),
+        sa.Column("reason", sa.Text()),
+        sa.Column("occurrences", sa.Integer(), nullable=False),
         *(
             sa.Column(name, sa.Integer(), server_default=sa.text("0"), nullable=False)
             for name in ("made", "passed_by")

@@ -38,7 +38,7 @@ def test_pausing_says_how_to_go_on_and_resuming_how_much_waits(
 ) -> None:
     add_task(database, add_flow(database), queue="gpu")
 
-    paused = cli("queue", "pause", "gpu", "--reason", "new driver")
+    paused = cli("queue", "pause", "gpu", "--note", "new driver")
     assert (paused.exit_code, paused.stdout) == (0, "")
     assert "automagik queues resume gpu" in paused.stderr
     gpu = cli("queues", "list", "-o", "json").items[1]

@@ -320,9 +320,9 @@ def test_show_has_the_rule_the_next_runs_and_the_latest_tasks(cli: Cli, echo: Fl
     assert "Max retries" not in table
 
 
-def test_pause_keeps_its_reason_and_resume_goes_on(cli: Cli, echo: Flow) -> None:
+def test_pause_keeps_its_note_and_resume_goes_on(cli: Cli, echo: Flow) -> None:
     cli("schedules", "create", "Echo", "--every", "5m", "--name", "mine")
-    paused = cli("schedules", "pause", "mine", "--reason", "maintenance")
+    paused = cli("schedules", "pause", "mine", "--note", "maintenance")
     while_paused = shown(cli, "mine")
     resumed = cli("schedules", "resume", "mine")
 

@@ -154,7 +154,7 @@ class TestChanges:
     def test_cancel_and_retry_say_what_they_did(
         self, cli: Cli, tasks: TaskManager, pending: Task
     ) -> None:
-        cancelled = cli("tasks", "cancel", "@last", "--reason", "wrong")
+        cancelled = cli("tasks", "cancel", "@last", "--note", "wrong")
         assert cancelled.exit_code == 0
         assert (tasks.get(pending.id).state, tasks.get(pending.id).state_reason) == (
             TaskState.CANCELLED,

@@ -88,7 +88,7 @@ class TestCancelMany:
     def test_all_that_have_not_ended(
         self, cli: Cli, database: Database, some: list[Task], tasks: TaskManager
     ) -> None:
-        result = cli("tasks", "cancel", "--flow", "Echo", "--reason", "wrong", "--yes")
+        result = cli("tasks", "cancel", "--flow", "Echo", "--note", "wrong", "--yes")
 
         assert result.exit_code == 0
         assert states(database) == ["failed", "failed", "cancelled", "completed"]

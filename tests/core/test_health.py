@@ -119,6 +119,7 @@ class TestProblems:
             (replace(WELL, beats=[replace(BEAT, is_live=False)]), "No beat"),
             (replace(WELL, workers=[replace(WORKER, is_live=False)]), "No worker"),
             (replace(WELL, oldest_due_age=timedelta(seconds=61)), "61 s"),
+            (replace(WELL, oldest_follow_up_age=timedelta(seconds=61)), "has not started for 61 s"),
             (replace(WELL, schedules={"error": 2}), "2 of the schedules"),
             (replace(WELL, queues=[QUEUE, DESERTED]), "queue gpu: 3 tasks wait"),
         ],

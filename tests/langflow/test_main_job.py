@@ -190,7 +190,7 @@ def test_cancelling_stops_the_run_on_the_server(user: User) -> None:
     user.fleet.wait_until(
         lambda: user.senders(task_id) == ["User"], seconds=30, what="LangFlow has begun"
     )
-    user.done("tasks", "cancel", task_id, "--reason", "changed my mind")
+    user.done("tasks", "cancel", task_id, "--note", "changed my mind")
     told = "SELECT at FROM task_logs WHERE task_id = :id AND message = 'broken off: cancelled'"
     broken_off = user.fleet.wait_for(told, id=task_id)
     task = user.show(task_id)

@@ -46,12 +46,12 @@ def pause(
     name: Name,
     *,
     reason: Annotated[
-        str | None, typer.Option("--reason", metavar="TEXT", help="Kept with the queue.")
+        str | None, typer.Option("--note", metavar="TEXT", help="Kept with the queue.")
     ] = None,
 ) -> None:
     """Let none of a queue's tasks start until it is resumed; those that run go on.
 
-    Example: automagik queues pause gpu --reason "new driver"
+    Example: automagik queues pause gpu --note "new driver"
     """
     queue = _open_queues().pause(name, reason=reason)
     context.printer().say(f"✓ Queue {queue.name} paused.")

@@ -1,7 +1,7 @@
 """`automagik schedules`: what there is, what became of it and what will."""
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -10,6 +10,7 @@ from automagik.cli import known
 from automagik.cli.context import database, printer, settings
 from automagik.cli.option_groups import takes
 from automagik.cli.schedule_options import RuleOptions
+from automagik.cli.selection_options import FilterOptions
 from automagik.core.exceptions import InvalidInput
 
 if TYPE_CHECKING:
@@ -28,32 +29,19 @@ Name = Annotated[
 
 
 @app.command("list")
-def list_(
-    *,
-    flow: Annotated[
-        str | None,
-        typer.Option(
-            "--flow", "-f", metavar="FLOW", help="Only of this flow.", autocompletion=known.flows
-        ),
-    ] = None,
-    status: Annotated[
-        Literal["active", "paused", "completed", "error"] | None,
-        typer.Option("--status", help="Only in this status."),
-    ] = None,
-) -> None:
+@takes(wanted=FilterOptions)
+def list_(*, wanted: FilterOptions) -> None:
     """List schedules, the next to run first.
 
-    Example: automagik schedules list --status active
+    Example: automagik schedules list --status active --label team=ops
     """
     from automagik.cli import schedule_report
-    from automagik.core.flows.manager import FlowManager
-    from automagik.core.scheduler.values import ScheduleStatus
 
-    flow_id = FlowManager(database(), settings()).get(flow).id if flow else None
-    found = manager().list(flow_id=flow_id, status=ScheduleStatus(status) if status else None)
+    found = manager().list(wanted.selection())
+    items = [schedule_report.as_item(schedule) for schedule in found]
     printer().items(
-        [schedule_report.as_item(schedule) for schedule in found],
-        schedule_report.LIST if printer().for_people else schedule_report.FOR_PIPES,
+        items,
+        schedule_report.columns(printer(), items),
         empty="No schedules here. Create one: automagik schedules create FLOW --every 5m",
     )
 
@@ -72,7 +60,8 @@ def show(schedule: Name) -> None:
     wanted = TaskFilter(schedule=str(found.id))
     tasks = TaskManager(database(), settings()).list(wanted, limit=_RECENT).tasks
     grace = timedelta(seconds=settings().misfire_grace_seconds)
-    schedule_report.show(printer(), found, tasks=tasks, grace=grace)
+    followers = manager().followers(found)
+    schedule_report.show(printer(), found, tasks=tasks, grace=grace, followers=followers)
 
 
 @app.command()
@@ -89,7 +78,7 @@ def explain(
     Example: automagik schedules explain greeter-every-5m --at 2030-12-01T09:00
     """
     from automagik.cli import explanations
-    from automagik.cli.schedule_options import instant_of
+    from automagik.core.scheduler.as_typed import instant_of
 
     found = manager().get(resolve(schedule))
     instant = None if at is None else instant_of(at, timezone=found.timezone)
@@ -143,6 +132,9 @@ def preview(
         raise InvalidInput("Either a schedule or a rule, not both.")
     else:
         stored = manager().get(resolve(schedule))
+        if stored.after is not None:
+            schedule_preview.show_chain(printer(), stored)
+            return
         wanted = schedule_preview.of_schedule(stored, start=begin, end=end_at)
     schedule_preview.show(printer(), wanted, count=count)
 

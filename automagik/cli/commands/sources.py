@@ -40,6 +40,7 @@ _COLUMNS = [
     Column("breaker", style=lambda breaker: _BREAKER_STYLES.get(breaker, "")),
     Column("flows"),
     Column("checked_at", "Checked", wide=True),
+    Column("disabled_at", "Disabled", style="yellow", wide=True),
 ]
 _ALL = [
     Column("id", "ID"),
@@ -47,6 +48,7 @@ _ALL = [
     Column("breaker_reason"),
     Column("breaker_opened_at", "Down since"),
     Column("breaker_probe_at", "Tried next"),
+    Column("disabled_reason", "Note"),
     Column("created_at"),
     Column("updated_at"),
 ]
@@ -193,9 +195,42 @@ def delete(
             f" with {source.flows} flows, {baggage.schedules} schedules, {baggage.tasks} tasks"
             f" and {baggage.log_lines} log lines"
         )
+        if baggage.followers:
+            what += f", and the schedules that follow these: {', '.join(baggage.followers)}"
     person.confirm(f"{what}?", yes=yes)
     sources.delete(source, with_flows=with_flows)
     context.printer().say(f"✓ Deleted the source {source.name!r}.")
+
+
+@app.command()
+def disable(
+    name: Name,
+    *,
+    note: Annotated[
+        str | None, typer.Option("--note", metavar="TEXT", help="Kept with the source.")
+    ] = None,
+) -> None:
+    """Give a source no runs until it is enabled; those under way go on.
+
+    Runs that are asked for wait. What its schedules would start meanwhile is skipped.
+
+    Example: automagik sources disable prod --note "upgrade of LangFlow"
+    """
+    sources = open_sources()
+    source = sources.disable(sources.get(name), note=note)
+    context.printer().say(f"✓ Source {source.name} disabled.")
+    context.printer().say(f"  Go on with: automagik sources enable {source.name}")
+
+
+@app.command()
+def enable(name: Name) -> None:
+    """Let a disabled source get runs again; what waits for it may start at once.
+
+    Example: automagik sources enable prod
+    """
+    sources = open_sources()
+    source = sources.enable(sources.get(name))
+    context.printer().say(f"✓ Source {source.name} enabled.")
 
 
 def open_sources() -> "SourceManager":

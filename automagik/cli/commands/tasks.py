@@ -91,6 +91,8 @@ def show(task: TaskRef) -> None:
 
     Example: automagik tasks show @last
     """
+    from automagik.core.tasks.listing import TaskFilter
+
     tasks = manager()
     task_id = tasks.resolve(task)
     report = task_report.Report(
@@ -98,6 +100,7 @@ def show(task: TaskRef) -> None:
         run_input=tasks.run_input(task_id),
         attempts=tasks.attempts(task_id),
         events=tasks.events(task_id),
+        started=tasks.list(TaskFilter(parent=task_id)).tasks,
     )
     task_report.show(printer(), report)
 

@@ -39,7 +39,7 @@ SomeTaskRefs = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which tasks are meant.")]
-Reason = Annotated[str | None, typer.Option("--reason", help="Kept with the task.")]
+Reason = Annotated[str | None, typer.Option("--note", help="Kept with the task.")]
 
 
 @app.command()
@@ -91,7 +91,7 @@ def cancel(
 
     Without --state all that have not ended.
 
-    Example: automagik tasks cancel --flow greeter --state pending --reason "wrong input"
+    Example: automagik tasks cancel --flow greeter --state pending --note "wrong input"
     """
     from automagik.core.tasks.by_hand import CANCELLABLE
 

@@ -66,6 +66,25 @@ class Database:
         self.engine.dispose()
 
 
+class Within(Database):
+    """The transaction of somebody else: what is done in it counts when that one commits."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """What is raised in it is for the other to undo."""
+        with translated():
+            yield self._connection
+
+    @contextmanager
+    def long_transaction(self) -> Iterator[Connection]:
+        """As patient as the other is."""
+        with self.transaction() as connection:
+            yield connection
+
+
 class Listener:
     """A connection of its own that waits for notifications on one channel."""
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select
 from automagik.core.database.models import FlowRow, ScheduleRow, TaskLogRow, TaskRow
 from automagik.core.exceptions import Conflict
 from automagik.core.flows.values import FlowBaggage
+from automagik.core.scheduler import chains
 from automagik.core.tasks.states import TaskState
 
 
@@ -23,7 +24,9 @@ def weigh(connection: Connection, which: ColumnElement[bool]) -> FlowBaggage:
     def count(rows: Any) -> int:
         return connection.scalar(select(func.count()).select_from(rows.subquery())) or 0
 
+    flow_ids = connection.scalars(flows).all()
     return FlowBaggage(
+        followers=chains.goes_along(connection, flows=flow_ids),
         schedules=count(schedules),
         tasks=count(tasks),
         running=count(running),
@@ -52,6 +55,5 @@ def delete_flows(connection: Connection, which: ColumnElement[bool]) -> int:
 def _lock(connection: Connection, which: ColumnElement[bool]) -> Sequence[UUID]:
     """Keeps new tasks out. Schedules first, as a beat does: it would wait for us, and we for it."""
     flows = select(FlowRow.id).where(which)
-    schedules = select(ScheduleRow.id).where(ScheduleRow.flow_id.in_(flows))
-    connection.execute(schedules.order_by(ScheduleRow.id).with_for_update())
+    chains.lock_with_flows(connection, connection.scalars(flows).all())
     return connection.scalars(flows.order_by(FlowRow.id).with_for_update()).all()

@@ -104,6 +104,8 @@ def _sources() -> Any:
         SourceRow.breaker_reason,
         SourceRow.breaker_opened_at,
         SourceRow.breaker_probe_at,
+        SourceRow.disabled_at,
+        SourceRow.disabled_reason,
         SourceRow.version,
         flows.label("flows"),
         SourceRow.checked_at,

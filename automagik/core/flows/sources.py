@@ -56,13 +56,13 @@ class SourceManager:
     ) -> Source:
         """Raises InvalidInput, Conflict when the name is taken, and RemoteError."""
         values = {
-            "name": _checked_name(name),
+            "name": checked_source_name(name),
             "max_parallel_runs": _checked(max_parallel_runs, "parallel run"),
             "max_runs_per_minute": _checked(max_runs_per_minute, "run a minute"),
         }
         with self._database.transaction() as connection:
             source_rows.require_free(connection, name)
-        values |= self._accepted(normalize_source_url(url), api_key)
+        values |= self.accepted(url, api_key)
         with self._database.transaction() as connection:
             return source_rows.store_new(connection, values)
 
@@ -94,7 +94,7 @@ class SourceManager:
         """
         values: source_rows.Values = {}
         if name is not None and name != source.name:
-            values["name"] = _checked_name(name)
+            values["name"] = checked_source_name(name)
         if max_parallel_runs is not None:
             values["max_parallel_runs"] = _checked(max_parallel_runs, "parallel run")
         if max_runs_per_minute is not None or SourceOption.MAX_PER_MINUTE in unset:
@@ -102,11 +102,46 @@ class SourceManager:
             # The old rate may have used up minutes ahead.
             values["rate_used_until"] = None
         if url is not None or api_key is not None:
-            key = api_key or self._stored_access(source.id)[1]
-            values |= self._accepted(normalize_source_url(url or source.url), key)
-        with self._database.transaction() as connection:
-            notify(connection, WAKE)
-            return source_rows.store_changed(connection, source.id, values)
+            values |= self.accepted(url or source.url, api_key, of=source)
+        return self._store(source, values)
+
+    def accepted(
+        self, url: str, api_key: SecretStr | None, *, of: Source | None = None
+    ) -> source_rows.Values:
+        """What to store of a URL and a key, by default that of a source, which the server accepts.
+
+        Raises InvalidInput, RemoteError, NotFound, SecretUnreadable.
+        """
+        url = normalize_source_url(url)
+        key = api_key or (self._stored_access(of.id)[1] if of else None)
+        remote = self._remote(url, key)
+        version = remote.version().version
+        remote.check_key()
+        return {
+            "url": url,
+            "api_key_encrypted": self._keyring.encrypt(key) if key else None,
+            "version": version,
+            "checked_at": func.now(),
+        }
+
+    def has_key(self, source: Source, api_key: SecretStr) -> bool:
+        """Whether it is this one that is stored, and can be read. Raises NotFound."""
+        return self._readable_key(source) == api_key
+
+    def disable(self, source: Source, *, note: str | None = None) -> Source:
+        """It gets no runs until it is enabled; those under way go on. Raises NotFound.
+
+        What is asked for by hand waits, what its schedules' clocks bring meanwhile is skipped.
+        Twice is once; a new note replaces the old.
+        """
+        values: source_rows.Values = {
+            "disabled_at": func.coalesce(SourceRow.disabled_at, func.now())
+        }
+        return self._store(source, values | ({"disabled_reason": note} if note else {}))
+
+    def enable(self, source: Source) -> Source:
+        """What waits for it may start, at once. Raises NotFound."""
+        return self._store(source, {"disabled_at": None, "disabled_reason": None})
 
     def test(self, source: Source) -> SourceCheck:
         """Asks the server; what is wrong with it is part of the answer. Raises NotFound.
@@ -163,6 +198,11 @@ class SourceManager:
         source_id = source if isinstance(source, UUID) else source.id
         return self._remote(*self._stored_access(source_id))
 
+    def _store(self, source: Source, values: source_rows.Values) -> Source:
+        with self._database.transaction() as connection:
+            notify(connection, WAKE)
+            return source_rows.store_changed(connection, source.id, values)
+
     def _asked(self, check: SourceCheck) -> SourceCheck:
         try:
             remote = self.client(check.source)
@@ -177,18 +217,6 @@ class SourceManager:
             return replace(check, key_valid=False, error=error)
         except (RemoteError, SecretUnreadable) as error:
             return replace(check, error=error)
-
-    def _accepted(self, url: str, api_key: SecretStr | None) -> source_rows.Values:
-        """What to store of a URL and a key, once the server has accepted them."""
-        remote = self._remote(url, api_key)
-        version = remote.version().version
-        remote.check_key()
-        return {
-            "url": url,
-            "api_key_encrypted": self._keyring.encrypt(api_key) if api_key else None,
-            "version": version,
-            "checked_at": func.now(),
-        }
 
     def _remote(self, url: str, api_key: SecretStr | None) -> "RemoteFlows":
         # With requests it takes a while to import, and who only lists sources calls none.
@@ -223,7 +251,8 @@ class SourceManager:
             return None
 
 
-def _checked_name(name: str) -> str:
+def checked_source_name(name: str) -> str:
+    """Raises InvalidInput."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(
             f"{name!r} is no name for a source.",

@@ -1,6 +1,6 @@
 """What the rooms around flows are given: values, never rows, and never an API key."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -34,6 +34,9 @@ class Source:
     breaker_opened_at: datetime | None
     breaker_probe_at: datetime | None
     """From when on the next run may try it."""
+    disabled_at: datetime | None
+    """Since when it gets no runs because somebody wants it."""
+    disabled_reason: str | None
     version: str | None
     """What the server said of itself when it was last checked."""
     flows: int
@@ -144,3 +147,5 @@ class FlowBaggage:
     running: int
     """How many of the tasks run right now; such a flow is not deleted."""
     log_lines: int
+    followers: Sequence[str] = ()
+    """The names of schedules of other flows that follow these."""

@@ -24,14 +24,20 @@ def check_sources(settings: Settings) -> Iterator[Check]:
         if not sources:
             yield warning("Sources", "none yet", fix="Add one: automagik sources add NAME URL")
         for source in sources:
-            tested = manager.test(source)
+            is_disabled = source.disabled_at is not None
+            tested = SourceCheck(source=source) if is_disabled else manager.test(source)
             yield source_check(tested)
             yield from source_warnings(tested)
 
 
 def source_check(tested: SourceCheck) -> Check:
     """The rule for one source."""
-    name = f"Source {tested.source.name}"
+    source = tested.source
+    name = f"Source {source.name}"
+    if source.disabled_at is not None:
+        note = f" ({source.disabled_reason})" if source.disabled_reason else ""
+        fix = f"When it may go on: automagik sources enable {source.name}"
+        return warning(name, f"disabled{note}, so its tasks wait", fix=fix)
     if tested.error is not None:
         return error(name, tested.error.message, fix=tested.error.hint)
     key = "key valid" if tested.key_valid else "key not checked"

@@ -105,6 +105,11 @@ def load_cadence(
             return parse_recurrence(expr, timezone=timezone, anchor=anchor, dst=dst)
         case ScheduleType.CALENDAR:
             return parse_calendar(expr, timezone=timezone, anchor=anchor, dst=dst)
+        case ScheduleType.AFTER:
+            raise InvalidCadence(
+                "A schedule of type after has no time rule.",
+                hint="Say what it follows: automagik schedules create FLOW --after SCHEDULE",
+            )
 
 
 def upcoming(cadence: Cadence, *, after: datetime, count: int) -> list[datetime]:

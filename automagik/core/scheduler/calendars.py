@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection, delete, func, select, text
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from automagik.core.database.models import CalendarDayRow, CalendarRow, ScheduleRow
 from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.exceptions import Conflict, InvalidInput
-from automagik.core.scheduler import changes, rows
+from automagik.core.scheduler import changes, pauses, rows
 from automagik.core.scheduler.calendar_days import no_calendar
 from automagik.core.scheduler.ics import holidays_in
 from automagik.core.scheduler.values import ScheduleStatus
@@ -76,17 +76,7 @@ class CalendarManager:
 
         Raises InvalidInput for a name or a file that cannot be, or a file without a holiday.
         """
-        if not _NAME.fullmatch(name):
-            raise InvalidInput(
-                f"{name!r} is no name for a calendar.",
-                hint="It takes up to 63 of A-Z, a-z, 0-9 and ._- and begins with a letter.",
-            )
-        year = datetime.now(UTC).year
-        first, last = date(year - _YEARS_BACK, 1, 1), date(year + _YEARS_AHEAD, 12, 31)
-        holidays = holidays_in(ics, first=first, last=last)
-        if not holidays:
-            raise InvalidInput(f"The file has no holiday between {first} and {last}.")
-        return self.replace(name, holidays)
+        return self.replace(checked_calendar_name(name), holidays_of(ics))
 
     def replace(self, name: str, holidays: Mapping[date, str]) -> CalendarImport:
         """These days with their titles, instead of those that it had. It is made if need be."""
@@ -104,7 +94,8 @@ class CalendarManager:
                     insert(CalendarDayRow),
                     [{"calendar": name, "day": day, "title": t} for day, t in holidays.items()],
                 )
-            moved = _move_schedules(connection, name) if before != holidays.keys() else []
+            changes_days = before != holidays.keys()
+            moved = _move_schedules(connection, name, before) if changes_days else []
             return CalendarImport(
                 calendar=name,
                 days=len(holidays),
@@ -140,6 +131,26 @@ class CalendarManager:
             connection.execute(delete(CalendarRow).where(CalendarRow.name == name))
 
 
+def checked_calendar_name(name: str) -> str:
+    """Raises InvalidInput."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} is no name for a calendar.",
+            hint="It takes up to 63 of A-Z, a-z, 0-9 and ._- and begins with a letter.",
+        )
+    return name
+
+
+def holidays_of(ics: str) -> Mapping[date, str]:
+    """Those of an iCalendar file, from last year on for the next ten. Raises InvalidInput."""
+    year = datetime.now(UTC).year
+    first, last = date(year - _YEARS_BACK, 1, 1), date(year + _YEARS_AHEAD, 12, 31)
+    holidays = holidays_in(ics, first=first, last=last)
+    if not holidays:
+        raise InvalidInput(f"The file has no holiday between {first} and {last}.")
+    return holidays
+
+
 def _lock(connection: Connection, name: str) -> None:
     """Raises NotFound."""
     query = select(CalendarRow.name).where(CalendarRow.name == name).with_for_update()
@@ -147,16 +158,21 @@ def _lock(connection: Connection, name: str) -> None:
         raise no_calendar(connection, name)
 
 
-def _move_schedules(connection: Connection, calendar: str) -> list[str]:
-    """Those that wait for their next run; what is due already is left to the beats."""
+def _move_schedules(connection: Connection, calendar: str, before: set[date]) -> list[str]:
+    """Those that wait for their next run; what is due already is left to the beats.
+
+    What a pause has held back until now was an occurrence by the days before.
+    """
     query = rows.schedules().where(
-        ScheduleRow.calendar == calendar, ScheduleRow.status == ScheduleStatus.ACTIVE
+        ScheduleRow.calendar == calendar,
+        ScheduleRow.status.in_([ScheduleStatus.ACTIVE, ScheduleStatus.PAUSED]),
     )
     found = rows.read(connection, query.order_by(ScheduleRow.id).with_for_update(of=ScheduleRow))
     now, moved = rows.database_now(connection), []
     for schedule in found:
         columns = changes.with_new_days(schedule, now=now)
-        rows.change(connection, schedule.id, columns)
+        as_it_was = replace(schedule, holidays=frozenset(before))
+        pauses.store(connection, as_it_was, columns, now=now)
         if columns.get("next_run_at", schedule.next_run_at) != schedule.next_run_at:
             moved.append(schedule.name)
     if moved:

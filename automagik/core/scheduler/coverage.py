@@ -2,14 +2,16 @@
 
 What should have occurred is computed by the rule itself, for the time that a schedule answers for:
 from `counts_from` to its clock, `next_run_at`. Everything that makes an older occurrence untold on
-purpose moves `counts_from` on: a new rule or zone, a resumption, and the deletion of a task by hand
-or by retention. A schedule that has made all of its runs answers for the time up to the last. So
-there is no false alarm, and behind it nothing is claimed. Schedules that are paused or set aside
-have no clock and are not looked at. A newer tz database may move occurrences of the past; until
-those are pruned they are told as missing.
+purpose moves `counts_from` on: a new rule or zone, and the deletion of a task by hand or by
+retention. The clock of a paused schedule stands at what it holds back, `held_from`. A schedule that
+has made all of its runs answers for the time up to the last. So there is no false alarm, and behind
+it nothing is claimed. Schedules that are set aside have no clock and are not looked at. What the
+rule leaves out is no occurrence, so a record of that excuses none. A newer tz database may move
+occurrences of the past; until those are pruned they are told as missing.
 """
 
 import json
+import logging
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +24,11 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping, text
 
 from automagik.core.scheduler.calendar_days import days_of
-from automagik.core.scheduler.exceptions import InvalidCadence
 from automagik.core.scheduler.rule import Rule, rule_of
 from automagik.core.scheduler.rule_text import RULE_COLUMNS
+from automagik.core.scheduler.skipped import LEFT_OUT
+
+logger = logging.getLogger(__name__)
 
 MOST = 100_000
 """So many occurrences of one schedule are looked at, the newest."""
@@ -34,8 +38,9 @@ BATCH = 20_000
 _SCHEDULES = text(f"""
 SELECT id, counts_from, {", ".join(RULE_COLUMNS)}, CASE
     WHEN status = 'completed' AND runs >= max_runs THEN coalesce(last_run_at, counts_from)
-    ELSE coalesce(next_run_at, now()) END AS clock
-FROM schedules WHERE status IN ('active', 'completed')
+    ELSE coalesce(next_run_at, held_from, now()) END AS clock
+FROM schedules
+WHERE (status IN ('active', 'completed') OR held_from IS NOT NULL) AND type <> 'after'
 """)  # noqa: S608  (constants)
 
 _WITH_TASKS = text("""
@@ -47,7 +52,8 @@ JOIN tasks t
 """)
 
 _SKIPPED = text("""
-SELECT schedule_id, first_at, last_at FROM skipped_occurrences WHERE schedule_id = ANY(:schedules)
+SELECT schedule_id, first_at, last_at FROM skipped_occurrences
+WHERE schedule_id = ANY(:schedules) AND reason <> ALL(:left_out)
 """)
 
 
@@ -125,14 +131,16 @@ def _expected(
 ) -> _Expected | None:
     try:
         rule = rule_of(row, days.__getitem__)
-    except InvalidCadence:
-        # A beat sets it aside as soon as it is due.
+        backwards = _occurrences(rule, after=row["counts_from"], until=row["clock"])
+        instants = list(islice(backwards, most + 1))
+    except Exception:
+        # Whatever is wrong with it, a beat sets it aside as soon as it is due.
+        logger.debug("Schedule %s cannot be computed", row["name"], exc_info=True)
         coverage.unreadable += 1
         return None
-    backwards = _occurrences(rule, after=row["counts_from"], until=row["clock"])
-    instants = list(islice(backwards, most))
+    coverage.cut += len(instants) > most
+    del instants[most:]
     coverage.occurrences += len(instants)
-    coverage.cut += next(backwards, None) is not None
     if not instants:
         return None
     return _Expected(schedule_id=row["id"], schedule=row["name"], instants=instants[::-1])
@@ -168,6 +176,7 @@ def _skipped(
 ) -> Mapping[UUID, list[tuple[datetime, datetime]]]:
     ranges: defaultdict[UUID, list[tuple[datetime, datetime]]] = defaultdict(list)
     ids = [each.schedule_id for each in batch]
-    for schedule_id, first_at, last_at in connection.execute(_SKIPPED, {"schedules": ids}):
+    arguments = {"schedules": ids, "left_out": list(LEFT_OUT)}
+    for schedule_id, first_at, last_at in connection.execute(_SKIPPED, arguments):
         ranges[schedule_id].append((first_at, last_at))
     return ranges

@@ -28,8 +28,8 @@ HAVING count(s.queue) > 0 OR NOT EXISTS (SELECT FROM seen)
 # A full flow is left out from the start: its backlog would take the places of the others.
 #
 # Tasks that wait in turn are passed by, however many they are: of each schedule only the oldest
-# unfinished task is looked at. It may go when no other is under way: ids grow with time, but two
-# beats may disagree about it by a little.
+# unfinished task is looked at, those of backfills apart. It may go when no other is under way: ids
+# grow with time, but two beats may disagree about it by a little.
 _DISPATCHABLE = text("""
 WITH RECURSIVE limited AS (
     SELECT f.id, f.max_parallel_runs - (
@@ -56,6 +56,7 @@ WITH RECURSIVE limited AS (
         FROM tasks t
         WHERE t.schedule_id = b.schedule_id
             AND t.state IN ('pending', 'queued', 'running', 'waiting', 'paused')
+            AND t.backfill_id IS NULL
         ORDER BY t.id LIMIT 1
     ) h
     WHERE h.waits_in_turn AND h.state IN ('pending', 'waiting') AND h.run_at <= now()
@@ -63,6 +64,7 @@ WITH RECURSIVE limited AS (
             SELECT FROM tasks u
             WHERE u.source_id = h.source_id AND u.flow_id = h.flow_id
                 AND u.schedule_id = h.schedule_id AND u.state IN ('queued', 'running')
+                AND u.backfill_id IS NULL
         )
 ), ranked AS (
     SELECT due.*, rooms.queue, places.source_id, places.free, rooms.room,

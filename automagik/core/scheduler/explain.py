@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from automagik.core.scheduler.rows import database_now, load
+from automagik.core.scheduler.skipped import LEFT_OUT
 from automagik.core.scheduler.values import Schedule, ScheduleStatus
 from automagik.core.tasks.why import told, why
 
@@ -57,10 +58,11 @@ WHERE schedule_id = :schedule AND scheduled_for >= :at AND scheduled_for < :at +
 ORDER BY scheduled_for LIMIT 1
 """)
 
+# What the rule left out may lie between occurrences with another reason.
 _SKIPPED = text("""
-SELECT reason, recorded_at, last_at FROM skipped_occurrences
+SELECT reason, recorded_at, first_at, last_at FROM skipped_occurrences
 WHERE schedule_id = :schedule AND first_at <= :at AND last_at >= :at
-ORDER BY id DESC LIMIT 1
+ORDER BY reason = ANY(:left_out), id DESC LIMIT 1
 """)
 
 _MADE_UP_BY = text("""
@@ -70,10 +72,11 @@ WHERE t.schedule_id = :schedule AND t.scheduled_for > :at
 ORDER BY t.scheduled_for LIMIT 1
 """)
 
-_REASONS = {
+REASONS = {
     "misfire": "no beat fired it in time",
     "overlap": "an earlier run of the schedule was unfinished",
-    "paused": "the schedule was paused because its last runs had failed",
+    "paused": "the schedule was paused",
+    "source-disabled": "the flow's source was disabled",
     "holiday": "it is a holiday in the schedule's calendar",
     "excluded": "the schedule excludes it",
     "quiet-hours": "it lies in the quiet hours",
@@ -115,7 +118,7 @@ class _Case:
             return self._as(Fate.TASK, known.text, task_id=known.task_id)
         if not self._occurs:
             return self._no_occurrence()
-        query = {"schedule": self._schedule.id, "at": self._at}
+        query = {"schedule": self._schedule.id, "at": self._at, "left_out": list(LEFT_OUT)}
         skipped = self._connection.execute(_SKIPPED, query).one_or_none()
         return self._unrecorded() if skipped is None else self._skipped(skipped)
 
@@ -142,7 +145,7 @@ class _Case:
         name = self._schedule.name
         if left_out := self._rule.left_out(self._at - _TINY, self._at):
             reason = str(left_out[0].reason)
-            words = f"{self._name} is left out by the rule of {name}: {_REASONS[reason]}."
+            words = f"{self._name} is left out by the rule of {name}: {REASONS[reason]}."
             return self._as(Fate.SKIPPED, words, reason=reason)
         near = [
             f"the one {word} is {told(instant, self._schedule.timezone)}"
@@ -157,10 +160,10 @@ class _Case:
 
     def _skipped(self, row: Row[Any]) -> Explanation:
         zone = self._schedule.timezone
-        because = _REASONS.get(row.reason, row.reason)
+        because = REASONS.get(row.reason, row.reason)
         words = (
             f"The occurrence {self._name} of {self._schedule.name} became no run: {because}."
-            f" This was recorded at {told(row.recorded_at, zone)}."
+            f"{_recorded(row, zone)}"
         )
         by = None
         if row.reason == "misfire":
@@ -177,15 +180,34 @@ class _Case:
             since = told(schedule.counts_from, schedule.timezone)
             words = (
                 f"{occurrence} lies before {since}. Since then the schedule answers for each"
-                " occurrence: it was made, changed or resumed then, or older tasks were deleted."
+                " occurrence: it was made or changed then, or older tasks were deleted."
             )
             return self._as(Fate.UNTOLD, words)
+        if schedule.held_from is not None:
+            return self._held_back(occurrence, schedule.held_from)
         if schedule.status is not ScheduleStatus.ACTIVE:
-            reason = f": {schedule.status_reason}" if schedule.status_reason else ""
             tense = "does" if self._at > self._now else "did"
-            words = f"{occurrence} {tense} not run: the schedule is {schedule.status}{reason}."
+            words = f"{occurrence} {tense} not run: the schedule is {schedule.status}{self._note}."
             return self._as(Fate.STOPPED, words)
         return self._expected(occurrence)
+
+    @property
+    def _note(self) -> str:
+        reason = self._schedule.status_reason
+        return f": {reason}" if reason else ""
+
+    def _held_back(self, occurrence: str, held_from: datetime) -> Explanation:
+        schedule, until = self._schedule, self._schedule.paused_until
+        end = f" The pause ends at {told(until, schedule.timezone)}." if until else ""
+        pause = f"the schedule is paused{self._note}.{end}"
+        if self._at < held_from:
+            return self._missing(occurrence)
+        if until is not None and self._at >= until:
+            return self._as(Fate.AHEAD, f"{occurrence} comes after a pause: now {pause}")
+        if self._at > self._now:
+            unless = "" if until else " if that lasts"
+            return self._as(Fate.STOPPED, f"{occurrence} does not run{unless}: {pause}")
+        return self._as(Fate.STOPPED, f"{occurrence} is held back: {pause}")
 
     def _expected(self, occurrence: str) -> Explanation:
         schedule = self._schedule
@@ -196,5 +218,16 @@ class _Case:
         if schedule.next_run_at is not None and self._at >= schedule.next_run_at:
             words = f"{occurrence} has come, and no beat has fired it yet."
             return self._as(Fate.DUE, words)
+        return self._missing(occurrence)
+
+    def _missing(self, occurrence: str) -> Explanation:
         words = f"{occurrence} has neither a task nor a reason, which must not be."
         return self._as(Fate.MISSING, f"{words} Look for more: automagik db verify")
+
+
+def _recorded(row: Row[Any], zone: str) -> str:
+    """A stretch that goes on and on is recorded anew with each of its occurrences."""
+    if row.first_at == row.last_at:
+        return f" This was recorded at {told(row.recorded_at, zone)}."
+    stretch = f"from {told(row.first_at, zone)} to {told(row.last_at, zone)}"
+    return f" The same goes for all {stretch}."

@@ -12,13 +12,15 @@ logger = logging.getLogger(__name__)
 RECENT = timedelta(minutes=1)
 """Whoever looks every few seconds needs not look further back for failures."""
 
-# A run that was cancelled says nothing about the flow. What ended before the schedule was resumed
-# or changed is forgiven.
+# A run that was cancelled says nothing about the flow, one of a backfill nothing about the present.
+# What ended before the schedule was resumed or changed, which writes `updated_at`, is forgiven.
 _FAILS = """
 (
     SELECT count(*) = s.pause_after_failures AND bool_and(failed) FROM (
-        SELECT t.state = 'failed' AND t.finished_at > s.counts_from AS failed FROM tasks t
-        WHERE t.schedule_id = s.id AND t.state IN ('completed', 'failed')
+        SELECT t.state = 'failed' AND t.finished_at > greatest(s.counts_from, s.updated_at)
+            AS failed
+        FROM tasks t
+        WHERE t.schedule_id = s.id AND t.state IN ('completed', 'failed') AND t.backfill_id IS NULL
         ORDER BY t.id DESC LIMIT s.pause_after_failures
     ) ended
 )
@@ -38,7 +40,9 @@ FOR NO KEY UPDATE SKIP LOCKED
 """)  # noqa: S608  (a constant)
 
 _PAUSE = text("""
-UPDATE schedules SET status = 'paused', status_reason = :reason, next_run_at = NULL WHERE id = :id
+UPDATE schedules SET status = 'paused', status_reason = :reason, held_from = next_run_at,
+    next_run_at = NULL
+WHERE id = :id
 """)
 
 

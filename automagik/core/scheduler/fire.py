@@ -21,7 +21,7 @@ from automagik.core.scheduler.exceptions import FlowGone
 from automagik.core.scheduler.failing import failing, why_paused
 from automagik.core.scheduler.new_tasks import as_json, insert_tasks
 from automagik.core.scheduler.overlap import cancel_others, count_unfinished
-from automagik.core.scheduler.plan import Firing, Run, Standing, Told, plan
+from automagik.core.scheduler.plan import Firing, Run, Skipped, Standing, Told, plan
 from automagik.core.scheduler.policies import Overlap, Policies
 from automagik.core.scheduler.policy_columns import COLUMNS, policies_of
 from automagik.core.scheduler.rule import DaysOf, LeftOut, Rule, rule_of
@@ -45,13 +45,14 @@ _PASSED_AT = """
 CASE WHEN s.exclusions <> '[]' OR s.calendar IS NOT NULL OR s.quiet_hours IS NOT NULL
     OR s.starts_at IS NOT NULL
 THEN greatest(s.counts_from, s.last_run_at, (
-    SELECT o.last_at FROM skipped_occurrences o WHERE o.schedule_id = s.id
-    ORDER BY o.first_at DESC LIMIT 1
+    SELECT max(o.last_at) FROM skipped_occurrences o
+    WHERE o.schedule_id = s.id AND o.first_at > greatest(s.counts_from, s.last_run_at)
 )) END
 """
 _DUE = f"""
-SELECT {_READ}, {_PASSED_AT} AS passed_at, f.gone_at, now() AS now
-FROM schedules s JOIN flows f ON f.id = s.flow_id
+SELECT {_READ}, {_PASSED_AT} AS passed_at, f.gone_at, now() AS now,
+    o.disabled_at IS NOT NULL AS is_disabled
+FROM schedules s JOIN flows f ON f.id = s.flow_id JOIN sources o ON o.id = f.source_id
 WHERE s.status = 'active' AND s.next_run_at <= now() AND {{which}}
 ORDER BY s.next_run_at
 FOR UPDATE OF s SKIP LOCKED
@@ -67,10 +68,11 @@ _BEHIND = text(_DUE.format(which=f"s.misfire = 'run-all' AND {_IS_LATE}"))
 _MOVE_CLOCKS = text("""
 UPDATE schedules SET next_run_at = r.next_run_at, last_run_at = greatest(r.ran_at, last_run_at),
     runs = runs + coalesce(r.made, 0), caught_up_from = r.told_since,
-    caught_up_until = r.told_until, status = r.status, status_reason = r.status_reason
+    caught_up_until = r.told_until, status = r.status, status_reason = r.status_reason,
+    held_from = r.held_from
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, next_run_at timestamptz,
     ran_at timestamptz, made int, told_since timestamptz, told_until timestamptz, status text,
-    status_reason text)
+    status_reason text, held_from timestamptz)
 WHERE schedules.id = r.id
 """)
 
@@ -90,8 +92,9 @@ def fire(connection: Connection, *, settings: Settings, actor: str) -> int:
         cancel_others(connection, as_json(replacing), actor=actor)
     tasks = [task for move in moves for task in move.tasks]
     insert_tasks(connection, tasks, settings=settings, actor=actor)
-    tell_skipped(connection, [stretch for move in moves for stretch in move.skipped])
     connection.execute(_MOVE_CLOCKS, {"rows": as_json([move.clock for move in moves])})
+    # What ran is known by now.
+    tell_skipped(connection, [stretch for move in moves for stretch in move.skipped])
     return len(due)
 
 
@@ -100,7 +103,7 @@ class _Move:
     """The rows that a due schedule comes to; its occurrences are in one of the first two."""
 
     tasks: Sequence[Mapping[str, Any]] = ()
-    skipped: Sequence[Mapping[str, Any]]
+    skipped: Sequence[Mapping[str, Any]] = ()
     clock: Mapping[str, Any]
     replaces: bool = False
 
@@ -115,7 +118,7 @@ def _moves(connection: Connection, due: Sequence[RowMapping], grace: timedelta) 
     for row in due:
         if row["id"] in failed:
             why = why_paused(row["pause_after_failures"])
-            yield _stopped(row, "paused", why, skip="paused")
+            yield _paused(row, why)
         else:
             yield _move(row, grace, days.__getitem__, unfinished=unfinished.get(row["id"], 0))
 
@@ -128,7 +131,7 @@ def _move(row: RowMapping, grace: timedelta, days: DaysOf, *, unfinished: int) -
         logger.exception("Schedule %s is set aside", row["name"])
         known = isinstance(error, AutomagikError)
         why = str(error) if known else f"{type(error).__name__}: {error}"
-        return _stopped(row, "error", why, skip="flow-gone" if row["gone_at"] else "error")
+        return _set_aside(row, why, skip="flow-gone" if row["gone_at"] else "error")
 
 
 def _planned(row: RowMapping, grace: timedelta, days: DaysOf, *, unfinished: int) -> _Move:
@@ -146,18 +149,34 @@ def _planned(row: RowMapping, grace: timedelta, days: DaysOf, *, unfinished: int
     )
 
 
-def _stopped(row: RowMapping, status: str, why: str, *, skip: str) -> _Move:
+def _set_aside(row: RowMapping, why: str, *, skip: str) -> _Move:
     """The occurrence that is due has no task; later ones are not told."""
     due = row["next_run_at"]
     return _Move(
         skipped=[_skipped(row, due, due, skip)],
-        clock={"id": row["id"], "status": status, "status_reason": why},
+        clock={"id": row["id"], "status": "error", "status_reason": why},
+    )
+
+
+def _paused(row: RowMapping, why: str) -> _Move:
+    """What is due is held back, as by a pause by hand."""
+    return _Move(
+        clock={
+            "id": row["id"],
+            "held_from": row["next_run_at"],
+            "told_since": row["caught_up_from"],
+            "told_until": row["caught_up_until"],
+            "status": "paused",
+            "status_reason": why,
+        }
     )
 
 
 def _plan_row(
     row: RowMapping, rule: Rule, policies: Policies, grace: timedelta, *, unfinished: int
 ) -> Firing:
+    if row["is_disabled"]:
+        return _passed_by(row, rule, "source-disabled")
     told = None
     if row["caught_up_from"] is not None:
         told = Told(since=row["caught_up_from"], until=row["caught_up_until"])
@@ -175,6 +194,14 @@ def _plan_row(
         policies=policies,
         grace=grace if own_grace is None else own_grace,
     )
+
+
+def _passed_by(row: RowMapping, rule: Rule, reason: str) -> Firing:
+    """All that is due is skipped."""
+    due, now = row["next_run_at"], row["now"]
+    last = rule.latest_until(now, after=due) or due
+    skipped = Skipped(first_at=due, last_at=last, reason=reason)
+    return Firing(skipped=(skipped,), next_run_at=rule.next_after(now))
 
 
 def _rule(row: RowMapping, days: DaysOf) -> Rule:

@@ -3,11 +3,13 @@
 Every change locks the row and wakes the beats when it commits, so that it counts at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection
 
 from automagik.core.config import Settings
 from automagik.core.database import lookup
@@ -19,17 +21,25 @@ from automagik.core.flows.input_check import checked_input
 from automagik.core.flows.manager import FlowManager
 from automagik.core.flows.values import Flow
 from automagik.core.queues import ensure_queue
-from automagik.core.scheduler import changes, rows
+from automagik.core.scheduler import chain_changes, chains, changes, pauses, rows
+from automagik.core.scheduler.after import After, AfterText, Reaction
 from automagik.core.scheduler.calendar_days import calendar_of, held_days
-from automagik.core.scheduler.changes import Columns
+from automagik.core.scheduler.chain_explained import explain_chain
+from automagik.core.scheduler.changes import Columns, ResumeFrom
+from automagik.core.scheduler.clock_options import refuse_limits
 from automagik.core.scheduler.explain import Explanation, explain
+from automagik.core.scheduler.labels import checked_labels
 from automagik.core.scheduler.names import checked_name, derived_name
 from automagik.core.scheduler.new_rule import canonical, new_columns
-from automagik.core.scheduler.overlap import cancel_buffered
+from automagik.core.scheduler.overlap import admit
+from automagik.core.scheduler.parents import latest_input
+from automagik.core.scheduler.policies import Overlap
 from automagik.core.scheduler.policy_columns import PolicyChange
 from automagik.core.scheduler.rule import DaysOf
 from automagik.core.scheduler.rule_text import CadenceText, RuleLimits, RuleText
-from automagik.core.scheduler.values import Schedule, ScheduleChange, ScheduleStatus
+from automagik.core.scheduler.schedule_input import input_columns, merged_input
+from automagik.core.scheduler.selection import Selection
+from automagik.core.scheduler.values import Schedule, ScheduleChange
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.values import Task
 
@@ -46,7 +56,7 @@ class SchedulerManager:
     def create(
         self,
         flow: Flow,
-        cadence: CadenceText,
+        cadence: CadenceText | AfterText,
         *,
         run_input: FlowInput,
         more_cadences: Sequence[CadenceText] = (),
@@ -58,30 +68,40 @@ class SchedulerManager:
         max_retries: int | None = None,
         timeout: timedelta | None = None,
         policies: PolicyChange | None = None,
+        labels: Mapping[str, str] | None = None,
+        reactions: Mapping[Reaction, Flow] | None = None,
     ) -> Schedule:
         """Active at once. Without a name it gets one; without a zone that of the settings.
 
+        The input of a chain is a template. `reactions` are chains after the new schedule.
         Raises InvalidCadence, InvalidInput, NotFound when the flow was deleted meanwhile or there
-        is no such calendar, and Conflict when the flow is gone or the name taken.
+        is no such calendar, and Conflict when the flow is gone, the name taken, or a chain would
+        start itself.
         """
         columns: Columns = {"flow_id": flow.id} | changes.option_columns(
             priority=priority, queue=queue, max_retries=max_retries, timeout=timeout
         )
+        columns["labels"] = checked_labels(labels or {})
         if policies is not None:
             columns |= policies.columns()
-        rule = RuleText(
-            cadences=(cadence, *more_cadences),
-            timezone=timezone or self._settings.timezone,
-            limits=limits or RuleLimits(),
-        )
+        limits, cadences = limits or RuleLimits(), tuple(more_cadences)
+        if isinstance(cadence, AfterText):
+            refuse_limits(limits, policies)
+        else:
+            cadences = (cadence, *cadences)
+        zone = timezone or self._settings.timezone
+        rule = RuleText(cadences=cadences, timezone=zone, limits=limits)
         with self._database.transaction() as connection:
+            after = chain_changes.begin(connection, flow, cadence, reactions or {})
             flow_rows.hold(connection, flow)
-            columns |= _input_columns(connection, flow, run_input)
+            columns |= input_columns(connection, flow, run_input, is_chain=after is not None)
             if queue is not None:
                 ensure_queue(connection, queue)
-            schedule_id = self._add(connection, columns, rule, flow=flow, name=name)
+            schedule_id = self._add(connection, columns, after or rule, flow=flow, name=name)
+            made = rows.load(connection, schedule_id)
+            chain_changes.react(connection, made, reactions or {})
             notify(connection, WAKE)
-            return rows.load(connection, schedule_id)
+            return made
 
     def resolve(self, reference: str) -> UUID:
         """The schedule meant by a name, an id or the beginning of one.
@@ -91,15 +111,9 @@ class SchedulerManager:
         with self._database.transaction() as connection:
             return lookup.find(connection, ScheduleRow, reference, noun="schedule")
 
-    def list(
-        self, *, flow_id: UUID | None = None, status: ScheduleStatus | None = None
-    ) -> Sequence[Schedule]:
+    def list(self, selection: Selection = Selection()) -> Sequence[Schedule]:  # noqa: B008
         """The next to run first, then those that do not run, by name."""
-        query = rows.schedules()
-        if flow_id is not None:
-            query = query.where(ScheduleRow.flow_id == flow_id)
-        if status is not None:
-            query = query.where(ScheduleRow.status == status)
+        query = selection.of(rows.schedules())
         query = query.order_by(ScheduleRow.next_run_at.nulls_last(), ScheduleRow.name)
         with self._database.transaction() as connection:
             return rows.read(connection, query)
@@ -109,16 +123,35 @@ class SchedulerManager:
         with self._database.transaction() as connection:
             return rows.load(connection, schedule_id)
 
-    def pause(self, schedule_id: UUID, *, reason: str | None = None) -> Schedule:
-        """No more runs until it is resumed. Raises NotFound, and Conflict unless it is active."""
-        return self._apply(schedule_id, lambda _, found, *__: changes.paused(found, reason=reason))
+    def pause(
+        self,
+        schedule_id: UUID,
+        *,
+        note: str | None = None,
+        until: datetime | timedelta | None = None,
+    ) -> Schedule:
+        """No more runs until it is resumed, by a person or at the given end by a beat.
 
-    def resume(self, schedule_id: UUID) -> Schedule:
-        """From now on again; what passed meanwhile is not made up for.
-
-        Raises NotFound, InvalidInput, and Conflict when the flow is gone or its only time passed.
+        Raises NotFound, InvalidInput for an end that is past, and Conflict unless it is active.
         """
-        return self._apply(schedule_id, _resumed)
+
+        def paused(_: Connection, found: Schedule, now: datetime, __: DaysOf) -> Columns:
+            return changes.paused(found, note=note, until=until, now=now)
+
+        return self._apply(schedule_id, paused)
+
+    def resume(self, schedule_id: UUID, *, since: ResumeFrom = ResumeFrom.NOW) -> Schedule:
+        """Lets its clock go on; what the pause held back and is not made up for is told.
+
+        Raises NotFound, InvalidInput, and Conflict when the flow is gone, its only time passed, or
+        nothing is held back that it could go on with.
+        """
+
+        def resumed(connection: Connection, found: Schedule, now: datetime, _: DaysOf) -> Columns:
+            checked_input(connection, flow_rows.load(connection, found.flow_id), found.run_input)
+            return changes.resumed(found, since=since, now=now)
+
+        return self._apply(schedule_id, resumed)
 
     def update(self, schedule_id: UUID, change: ScheduleChange) -> Schedule:
         """Its next run moves only when its rule does.
@@ -134,12 +167,16 @@ class SchedulerManager:
             columns = changes.changed(found, change, now=now, days=days, shortest=shortest)
             if change.queue is not None:
                 ensure_queue(connection, change.queue)
+            flow = flow_rows.load(connection, found.flow_id)
             if change.concerns_input:
-                flow = flow_rows.load(connection, found.flow_id)
-                columns |= _input_columns(connection, flow, _merged(found.run_input, change))
-            return columns
+                merged, is_chain = merged_input(found.run_input, change), found.after is not None
+                columns |= input_columns(connection, flow, merged, is_chain=is_chain)
+            return columns | chain_changes.changed(connection, found, change, flow=flow)
 
-        return self._apply(schedule_id, changed, calendar=change.calendar)
+        def lock(connection: Connection) -> None:
+            chains.lock_change(connection, schedule_id, change)
+
+        return self._apply(schedule_id, changed, calendar=change.calendar, lock=lock)
 
     def explain(self, schedule_id: UUID, *, at: datetime | None = None) -> Explanation:
         """What became of an occurrence; without an instant of the latest that has come.
@@ -147,26 +184,56 @@ class SchedulerManager:
         Raises NotFound, and InvalidCadence when its rule is none any more.
         """
         with self._database.transaction() as connection:
+            schedule = rows.load(connection, schedule_id)
+            if schedule.after is not None:
+                return explain_chain(connection, schedule, at=at)
             return explain(connection, schedule_id, at=at)
 
-    def delete(self, schedule_id: UUID) -> None:
-        """Its tasks stay; those that waited for their turn are cancelled. Raises NotFound."""
+    def followers(self, schedule: Schedule) -> Sequence[Schedule]:
+        """What its runs start: chains after it, and those after its flow. By name."""
         with self._database.transaction() as connection:
-            rows.load(connection, schedule_id, lock=True)
-            cancel_buffered(connection, schedule_id)
-            connection.execute(delete(ScheduleRow).where(ScheduleRow.id == schedule_id))
+            return chains.followers(connection, schedule)
+
+    def goes_along(self, schedules: Sequence[Schedule]) -> Sequence[str]:
+        """The names of the chains that are deleted with them."""
+        with self._database.transaction() as connection:
+            return chains.goes_along(connection, schedules=[each.id for each in schedules])
+
+    def delete(self, schedule_id: UUID) -> None:
+        """With all that follows it. Its tasks stay; those that waited for their turn are cancelled.
+
+        Raises NotFound.
+        """
+        with self._database.transaction() as connection:
+            chains.delete(connection, schedule_id)
             notify(connection, WAKE)
 
-    def trigger(self, schedule_id: UUID, *, actor: str) -> Task:
+    def trigger(
+        self,
+        schedule_id: UUID,
+        *,
+        actor: str,
+        input_value: str | None = None,
+        overlap: Overlap | None = None,
+    ) -> Task:
         """One run at once, whatever the status; the next run stays where it is.
 
-        Raises NotFound, Conflict when the flow is gone, InvalidInput when it has changed since.
+        With an overlap policy it counts as an occurrence that is due now. The input of a chain is
+        filled in from the latest run that it would have followed; one that is given is taken as it
+        is. Raises NotFound, Conflict when the flow is gone, there is no such run or the policy
+        leaves it out, and InvalidInput when the flow has changed since.
         """
         schedule = self.get(schedule_id)
+        if input_value is None and schedule.after is not None:
+            with self._database.transaction() as connection:
+                input_value = latest_input(connection, schedule)
+        run_input = schedule.run_input
+        if input_value is not None:
+            run_input = replace(run_input, input_value=input_value)
         flow = self._flows.get(str(schedule.flow_id))
         return self._tasks.create(
             flow,
-            self._flows.validate_input(flow, schedule.run_input),
+            self._flows.validate_input(flow, run_input),
             actor=actor,
             priority=schedule.priority,
             queue=schedule.queue,
@@ -174,17 +241,23 @@ class SchedulerManager:
             timeout=schedule.timeout,
             at_most_once=schedule.policies.at_most_once,
             schedule_id=schedule.id,
+            admit=None
+            if overlap is None
+            else partial(admit, schedule=schedule_id, overlap=overlap, actor=actor),
         )
 
     def _add(
         self,
         connection: Connection,
         columns: Columns,
-        rule: RuleText,
+        rule: RuleText | After,
         *,
         flow: Flow,
         name: str | None,
     ) -> UUID:
+        if isinstance(rule, After):
+            zone = self._settings.timezone
+            return chain_changes.add(connection, columns, rule, flow=flow, name=name, timezone=zone)
         days, now = held_days(connection, rule.limits.calendar), rows.database_now(connection)
         shortest = self._settings.min_interval
 
@@ -204,42 +277,21 @@ class SchedulerManager:
         change: Callable[[Connection, Schedule, datetime, DaysOf], Columns],
         *,
         calendar: str | None = None,
+        lock: Callable[[Connection], None] = lambda _: None,
     ) -> Schedule:
         """In one transaction, on the one connection that holds the schedule's lock.
 
-        `calendar` is a new one.
+        `calendar` is a new one; `lock` takes what is to be locked before the schedule.
         """
         with self._database.transaction() as connection:
             # Calendars before schedules: so does who changes a calendar.
             days = held_days(connection, calendar, calendar_of(connection, schedule_id))
+            lock(connection)
             found = rows.load(connection, schedule_id, lock=True)
-            columns = change(connection, found, rows.database_now(connection), days)
+            now = rows.database_now(connection)
+            columns = change(connection, found, now, days)
             if not columns:
                 return found
-            rows.change(connection, schedule_id, columns)
+            pauses.store(connection, found, columns, now=now)
             notify(connection, WAKE)
             return rows.load(connection, schedule_id)
-
-
-def _resumed(connection: Connection, schedule: Schedule, now: datetime, _: DaysOf) -> Columns:
-    checked_input(connection, flow_rows.load(connection, schedule.flow_id), schedule.run_input)
-    return changes.resumed(schedule, now=now)
-
-
-def _input_columns(connection: Connection, flow: Flow, run_input: FlowInput) -> Columns:
-    checked = checked_input(connection, flow, run_input)
-    return {
-        "input_value": checked.input_value,
-        "tweaks": dict(checked.tweaks),
-        "session_id": checked.session_id,
-    }
-
-
-def _merged(stored: FlowInput, change: ScheduleChange) -> FlowInput:
-    """An empty session stands for none."""
-    session = stored.session_id if change.session_id is None else change.session_id or None
-    return FlowInput(
-        input_value=stored.input_value if change.input_value is None else change.input_value,
-        tweaks=stored.tweaks if change.tweaks is None else change.tweaks,
-        session_id=session,
-    )

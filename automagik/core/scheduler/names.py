@@ -24,13 +24,18 @@ def checked_name(name: str) -> str:
 
 
 def derived_name(flow_name: str, *, type_: str, expr: str) -> str:
-    """`echo-every-5m`, `echo-daily`, `echo-cron`, `echo-once`, `echo-rrule`, `echo-calendar`."""
+    """`echo-every-5m`, `echo-daily`, `echo-cron`, `echo-once`, `echo-rrule`, `echo-calendar`.
+
+    Of a chain the expression is the name of what it follows: `echo-after-nightly`.
+    """
     flow = _slug(flow_name) or "flow"
     match type_:
         case ScheduleType.INTERVAL:
             return f"{flow}-every-{expr}"
         case ScheduleType.ONESHOT:
             return f"{flow}-once"
+        case ScheduleType.AFTER:
+            return f"{flow}-after-{_slug(expr) or 'run'}"
         case ScheduleType.RRULE | ScheduleType.CALENDAR:
             return f"{flow}-{ScheduleType(type_)}"
     return f"{flow}-{_slug(expr)}" if expr.startswith("@") else f"{flow}-cron"

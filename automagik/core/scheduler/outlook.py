@@ -10,6 +10,8 @@ _LOOK = text("""
 SELECT
     (SELECT min(next_run_at) FROM schedules WHERE status = 'active') - clock_timestamp()
         AS until_schedule,
+    (SELECT min(paused_until) FROM schedules WHERE paused_until IS NOT NULL) - clock_timestamp()
+        AS until_pause_ends,
     (SELECT min(run_at) FROM tasks WHERE state IN ('pending', 'waiting')) - clock_timestamp()
         AS until_task,
     (SELECT min(lease_expires_at) FROM tasks WHERE state = 'running') - clock_timestamp()
@@ -18,7 +20,9 @@ SELECT
         AS oldest_delivery,
     clock_timestamp() - (
         SELECT min(heartbeat_at) FROM workers WHERE status IN ('online', 'draining')
-    ) AS longest_silence
+    ) AS longest_silence,
+    EXISTS (SELECT FROM backfills WHERE state = 'running') AS has_backfill,
+    (SELECT min(id) FROM follow_ups) IS NOT NULL AS has_follow_up
 """)
 
 _NOTHING = timedelta()
@@ -29,16 +33,26 @@ class Outlook:
     """By PostgreSQL's clock; None where there is no such row, negative where it is overdue."""
 
     until_schedule: timedelta | None
+    until_pause_ends: timedelta | None
+    """Of the schedules that a beat is to resume."""
     until_task: timedelta | None
     until_lease_ends: timedelta | None
     oldest_delivery: timedelta | None
     """The age of the oldest delivery that no worker has claimed."""
     longest_silence: timedelta | None
     """The age of the oldest heartbeat of a worker that should be alive."""
+    has_backfill: bool = False
+    """Whether one is running."""
+    has_follow_up: bool = False
+    """Whether a run has ended that chains may follow."""
 
     @property
     def has_due_schedule(self) -> bool:
         return self.until_schedule is not None and self.until_schedule <= _NOTHING
+
+    @property
+    def has_ended_pause(self) -> bool:
+        return self.until_pause_ends is not None and self.until_pause_ends <= _NOTHING
 
     @property
     def has_due_task(self) -> bool:
@@ -48,10 +62,19 @@ class Outlook:
     def has_ended_lease(self) -> bool:
         return self.until_lease_ends is not None and self.until_lease_ends <= _NOTHING
 
+    @property
+    def has_work(self) -> bool:
+        """Whether a task may be due when that is done which is to be done."""
+        is_due = self.has_due_schedule or self.has_due_task
+        return is_due or self.has_ended_lease or self.has_backfill or self.has_follow_up
+
     def wait(self, *, longest: timedelta, backlog: timedelta) -> timedelta:
         """How long there is nothing to do; `backlog` while due tasks wait for a free place."""
+        if self.has_follow_up:
+            return _NOTHING
         until_task = backlog if self.has_due_task else self.until_task
-        ahead = [until for until in (self.until_schedule, until_task) if until is not None]
+        untils = (self.until_schedule, self.until_pause_ends, until_task)
+        ahead = [until for until in untils if until is not None]
         return max(_NOTHING, min([longest, *ahead]))
 
 

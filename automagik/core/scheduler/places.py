@@ -1,4 +1,7 @@
-"""How many runs each source may get now: its parallel runs, its rate and its breaker."""
+"""How many runs each source may get now: its parallel runs, its rate and its breaker.
+
+One that is disabled gets none.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +32,7 @@ _MAY_BE_TRIED = """
 # without a free place is not locked: a beat with a backlog looks many times a second.
 _LOCK_SOURCES = text(f"""
 SELECT s.id FROM sources s
-WHERE {_MAY_BE_TRIED}
+WHERE s.disabled_at IS NULL AND {_MAY_BE_TRIED}
 AND (s.rate_used_until IS NULL OR s.rate_used_until <= now() + :tolerance)
 AND EXISTS (
     SELECT FROM tasks t
@@ -47,7 +50,7 @@ SELECT s.id, s.max_runs_per_minute, s.rate_used_until, now() AS now,
     s.max_parallel_runs - (
         SELECT count(*) FROM tasks u WHERE u.source_id = s.id AND u.state IN ('queued', 'running')
     ) AS free
-FROM sources s WHERE s.id = ANY(:ids) AND {_MAY_BE_TRIED}
+FROM sources s WHERE s.id = ANY(:ids) AND s.disabled_at IS NULL AND {_MAY_BE_TRIED}
 """)  # noqa: S608  (the part is a constant)
 
 _USE_RATE = text("UPDATE sources SET rate_used_until = :used_until WHERE id = :id")

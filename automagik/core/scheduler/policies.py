@@ -103,11 +103,12 @@ def _share(length: timedelta | None, seed: bytes) -> timedelta:
     return timedelta(microseconds=drawn * microseconds >> 8 * _HASH_BYTES)
 
 
-def sentences(policies: Policies, *, grace: timedelta) -> Iterator[str]:
-    """Each policy in words; the grace is that of the settings."""
+def sentences(policies: Policies, *, grace: timedelta | None) -> Iterator[str]:
+    """Each policy in words; the grace is that of the settings, None where there is no clock."""
     yield f"Overlap {policies.overlap}: {_OVERLAPPING[policies.overlap]}."
-    grace = grace if policies.misfire_grace is None else policies.misfire_grace
-    yield f"Misfire {policies.misfire}: {_misfiring(policies, grace)}."
+    if grace is not None:
+        grace = grace if policies.misfire_grace is None else policies.misfire_grace
+        yield f"Misfire {policies.misfire}: {_misfiring(policies, grace)}."
     if policies.jitter is not None:
         yield f"Jitter: each run starts up to {_words(policies.jitter)} later."
     if policies.spread is not None:

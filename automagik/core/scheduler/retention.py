@@ -72,10 +72,11 @@ _OLD_BEATS = text("""
 DELETE FROM beats WHERE coalesce(stopped_at, last_tick_at) < now() - :age
 """)
 
-# Those before `counts_from` excuse nothing any more.
+# Those before `counts_from` excuse nothing any more; those of chains never do.
 _OLD_SKIPPED = text("""
 DELETE FROM skipped_occurrences o USING schedules s
-WHERE s.id = o.schedule_id AND o.last_at <= s.counts_from AND o.recorded_at < now() - :age
+WHERE s.id = o.schedule_id AND (o.last_at <= s.counts_from OR s.type = 'after')
+    AND o.recorded_at < now() - :age
 """)
 
 

@@ -8,16 +8,20 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
 
 from automagik.core.database.models import FlowRow, ScheduleRow, SourceRow
 from automagik.core.exceptions import Conflict, NotFound
 from automagik.core.flows.flow_input import FlowInput
+from automagik.core.scheduler.after import After, End
 from automagik.core.scheduler.calendar_days import days_of
 from automagik.core.scheduler.names import free_name
 from automagik.core.scheduler.policy_columns import COLUMNS, policies_of
 from automagik.core.scheduler.rule_text import LIMITS, CadenceText, limits_of_row
 from automagik.core.scheduler.schedule_type import ScheduleType
 from automagik.core.scheduler.values import Schedule, ScheduleStatus
+
+_FOLLOWED_SCHEDULE, _FOLLOWED_FLOW = aliased(ScheduleRow), aliased(FlowRow)
 
 
 def load(connection: Connection, schedule_id: UUID, *, lock: bool = False) -> Schedule:
@@ -52,9 +56,14 @@ def schedules() -> Select[Any]:
             ScheduleRow.session_id,
             FlowRow.name.label("flow_name"),
             SourceRow.name.label("source_name"),
+            ScheduleRow.after_schedule_id,
+            ScheduleRow.after_flow_id,
+            func.coalesce(_FOLLOWED_SCHEDULE.name, _FOLLOWED_FLOW.name).label("after_name"),
         )
         .join(FlowRow, FlowRow.id == ScheduleRow.flow_id)
         .join(SourceRow, SourceRow.id == FlowRow.source_id)
+        .outerjoin(_FOLLOWED_SCHEDULE, _FOLLOWED_SCHEDULE.id == ScheduleRow.after_schedule_id)
+        .outerjoin(_FOLLOWED_FLOW, _FOLLOWED_FLOW.id == ScheduleRow.after_flow_id)
     )
 
 
@@ -65,6 +74,7 @@ def as_schedule(row: Row[Any], holidays: frozenset[date]) -> Schedule:
     more_cadences = columns.pop("more_cadences")
     seconds = columns.pop("timeout_seconds")
     return Schedule(
+        after=_after(columns),
         limits=limits,
         policies=policies,
         more_cadences=tuple(CadenceText(**each) for each in more_cadences),
@@ -79,6 +89,16 @@ def as_schedule(row: Row[Any], holidays: frozenset[date]) -> Schedule:
         ),
         **columns,
     )
+
+
+def _after(columns: dict[str, Any]) -> After | None:
+    """Takes out what is told of a chain."""
+    schedule_id, flow_id, name = (
+        columns.pop(f"after_{what}") for what in ("schedule_id", "flow_id", "name")
+    )
+    if schedule_id is None and flow_id is None:
+        return None
+    return After(end=End(columns["expr"]), schedule_id=schedule_id, flow_id=flow_id, name=name)
 
 
 def add(connection: Connection, columns: dict[str, Any], *, name: str) -> UUID:

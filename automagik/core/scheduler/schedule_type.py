@@ -13,6 +13,8 @@ class ScheduleType(StrEnum):
     ONESHOT = "oneshot"
     RRULE = "rrule"
     CALENDAR = "calendar"
+    AFTER = "after"
+    """No time rule: it runs when another run has ended."""
 
     @classmethod
     def _missing_(cls, value: object) -> "ScheduleType | None":

@@ -13,12 +13,15 @@ from automagik.core.config import Settings
 from automagik.core.database.session import WAKE, Database, Listener
 from automagik.core.exceptions import AutomagikError, RedisUnreachable
 from automagik.core.scheduler.attendance import recall
+from automagik.core.scheduler.backfills import advance
 from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import ReadyQueues
 from automagik.core.scheduler.dispatch import dispatch
 from automagik.core.scheduler.failing import pause_failing
 from automagik.core.scheduler.fire import fire
+from automagik.core.scheduler.follow_ups import AT_A_TIME, follow_up
 from automagik.core.scheduler.outlook import Outlook, look
+from automagik.core.scheduler.pauses import end_pauses
 from automagik.core.scheduler.reaper import mark_lost_workers, reap
 from automagik.core.scheduler.reconcile import Reconciler
 from automagik.core.scheduler.retention import Retention
@@ -36,6 +39,9 @@ BACKLOG_SHARE = 0.1
 SHORTEST_BACKLOG_WAIT = timedelta(milliseconds=50)
 LONGEST_BACKLOG_WAIT = timedelta(seconds=1)
 ERROR_WAIT = timedelta(seconds=1)
+# While a backfill runs: what it waits for may end without a notification.
+LONGEST_BACKFILL_WAIT = timedelta(seconds=1)
+FOLLOW_UP_BATCHES = 10
 # A sign of life, and what may come late.
 CHORES_EVERY = timedelta(seconds=5)
 # It reads the whole ready-queue, which may be long and healthy.
@@ -99,19 +105,31 @@ class Ticker:
         if self._listener is None:
             self._listener = self._database.listen(WAKE)
         outlook = self._look()
+        if outlook.has_ended_pause:
+            self._in_transactions(end_pauses)
+            outlook = self._look()
         # By another beat that fires them, or by who changes or deletes them, which may take long.
-        self._is_held_up = outlook.has_due_schedule and not self._in_transactions(self._fire)
+        is_stuck = outlook.has_due_schedule and not self._in_transactions(self._fire)
+        self._is_held_up = is_stuck or outlook.has_ended_pause
+        if outlook.has_follow_up and not self._follow_up():
+            self._is_held_up = True
         if outlook.has_ended_lease:
             self._reap()
         self._do_chores(outlook)
-        if outlook.has_due_schedule or outlook.has_due_task or outlook.has_ended_lease:
+        # One step of each, then the live ones have their turn again.
+        goes_on = outlook.has_backfill and bool(self._in_transaction(self._advance))
+        if outlook.has_work:
             if self._in_transactions(self._dispatch):
                 self._progress_at = time.monotonic()
             outlook = self._look()
         if not outlook.has_due_task:
             self._progress_at = time.monotonic()
         self._reconcile(outlook)
+        if goes_on:
+            return timedelta()
         longest = timedelta(seconds=self._settings.beat_max_wait_seconds)
+        if outlook.has_backfill:
+            longest = min(longest, LONGEST_BACKFILL_WAIT)
         return self._until_next(outlook, longest=longest, backlog=self._backlog_wait())
 
     def _until_next(self, outlook: Outlook, *, longest: timedelta, backlog: timedelta) -> timedelta:
@@ -128,6 +146,21 @@ class Ticker:
 
     def _fire(self, connection: Connection) -> int:
         return fire(connection, settings=self._settings, actor=self._actor)
+
+    def _advance(self, connection: Connection) -> int:
+        return advance(connection, settings=self._settings, actor=self._actor)
+
+    def _follow_up(self) -> int:
+        """A few batches: others are due, too, and the next tick comes at once."""
+        total = 0
+        for _ in range(FOLLOW_UP_BATCHES):
+            done = self._in_transaction(
+                lambda c: follow_up(c, settings=self._settings, actor=self._actor)
+            )
+            total += done
+            if done < AT_A_TIME:
+                break
+        return total
 
     def _dispatch(self, connection: Connection) -> int:
         return dispatch(

@@ -4,14 +4,16 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from automagik.core.exceptions import InvalidInput
+from automagik.core.scheduler.after import Reaction
+from automagik.core.scheduler.labels import UnsetLabel
 from automagik.core.scheduler.policy_columns import PolicyOption
 from automagik.core.scheduler.rule_text import RuleOption
 from automagik.core.tasks.run_options import RunOption
 
-Unsettable = RunOption | RuleOption | PolicyOption
+Unsettable = RunOption | RuleOption | PolicyOption | Reaction | UnsetLabel
 
 _KNOWN: dict[str, Unsettable] = {
-    str(option): option for option in (*RunOption, *RuleOption, *PolicyOption)
+    str(option): option for option in (*RunOption, *RuleOption, *PolicyOption, *Reaction)
 }
 
 
@@ -23,8 +25,11 @@ def unset_options(names: Iterable[str]) -> tuple[Unsettable, ...]:
 def _option(name: str) -> Unsettable:
     if name in _KNOWN:
         return _KNOWN[name]
+    label, separator, key = name.partition(":")
+    if label == "label":
+        return UnsetLabel(key=key if separator else None)
     close = get_close_matches(name, _KNOWN, n=1)
     raise InvalidInput(
         f"{name!r} cannot be unset" + (f"; did you mean {close[0]}?" if close else "."),
-        hint=f"What can be: {', '.join(_KNOWN)}.",
+        hint=f"What can be: {', '.join(_KNOWN)}, label, label:KEY.",
     )

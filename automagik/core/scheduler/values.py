@@ -8,8 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from automagik.core.flows.flow_input import FlowInput
+from automagik.core.flows.values import Flow
+from automagik.core.scheduler.after import After, End, Reaction
 from automagik.core.scheduler.dst import Fold, Gap
+from automagik.core.scheduler.exceptions import InvalidCadence
 from automagik.core.scheduler.holidays import OnHoliday
+from automagik.core.scheduler.labels import UnsetLabel
 from automagik.core.scheduler.policies import Policies
 from automagik.core.scheduler.policy_columns import PolicyChange, PolicyOption
 from automagik.core.scheduler.rule import Rule, load_rule
@@ -53,6 +57,8 @@ class Schedule:
     """From where an interval counts."""
     more_cadences: tuple[CadenceText, ...]
     """It occurs when any of its cadences does."""
+    after: After | None
+    """Whose end starts its runs; None: its clock does."""
     limits: RuleLimits
     run_input: FlowInput
     priority: int | None
@@ -91,10 +97,16 @@ class Schedule:
 
     @property
     def rule(self) -> Rule:
-        """Raises InvalidCadence when what is stored is no rule any more."""
+        """Raises InvalidCadence when what is stored is no rule any more, and for a chain."""
+        if self.after is not None:
+            raise InvalidCadence(f"Schedule {self.name!r} has no clock: it runs {self.describe()}.")
         return load_rule(
             self.rule_text, anchor=self.anchor_at, name=self.name, days=lambda _: self.holidays
         )
+
+    def describe(self) -> str:
+        """When it runs, in words. Raises InvalidCadence when its rule is none any more."""
+        return self.rule.describe() if self.after is None else self.after.describe()
 
     @property
     def rule_text(self) -> RuleText:
@@ -116,6 +128,12 @@ class ScheduleChange:
     cadence: CadenceText | None = None
     more_cadences: tuple[CadenceText, ...] = ()
     """Beside the new one."""
+    after: str | None = None
+    """Of a chain: which schedule or flow it follows from now on."""
+    on: End | None = None
+    """Of a chain: the end that it waits for from now on."""
+    reactions: Mapping[Reaction, Flow] = field(default_factory=dict)
+    """Chains after it, by their own flows; each replaces the one that there was."""
     timezone: str | None = None
     exclusions: tuple[str, ...] | None = None
     calendar: str | None = None
@@ -133,7 +151,15 @@ class ScheduleChange:
     max_retries: int | None = None
     timeout: timedelta | None = None
     policies: PolicyChange = field(default_factory=PolicyChange)
-    unset: Collection[RunOption | RuleOption | PolicyOption] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Beside those that it has."""
+    unset: Collection[RunOption | RuleOption | PolicyOption | Reaction | UnsetLabel] = ()
+
+    @property
+    def concerns_chains(self) -> bool:
+        """Whether it may change what follows what, or the names of what is known by its own."""
+        unset = any(isinstance(option, Reaction) for option in self.unset)
+        return unset or bool(self.reactions) or self.after is not None or self.name is not None
 
     @property
     def concerns_input(self) -> bool:

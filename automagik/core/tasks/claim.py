@@ -53,11 +53,12 @@ FOR NO KEY UPDATE
 
 # The attempt number is the fencing token: everything a worker writes later names it.
 #
-# What was sent before its source went down or its queue was paused is held back: it waits for beat
-# again and uses no attempt. A source that is down gets nothing but the probe.
+# What was sent before its source went down or was disabled, or its queue was paused, is held back:
+# it waits for beat again and uses no attempt. A source that is down gets nothing but the probe.
 _CLAIM = text("""
 WITH due AS (
     SELECT t.id, t.state, CASE
+        WHEN s.disabled_at IS NOT NULL THEN 'the source is disabled'
         WHEN s.breaker_opened_at IS NOT NULL AND s.breaker_probe_id IS DISTINCT FROM t.id
             THEN 'the source is down'
         WHEN q.paused_at IS NOT NULL THEN 'the queue is paused'

@@ -38,6 +38,10 @@ class TaskFilter:
     schedule: str | None = None
     states: Sequence[TaskState] = ()
     """Any of these; none given: all."""
+    backfill: UUID | None = None
+    """Only those that this backfill has made."""
+    parent: UUID | None = None
+    """Only those that the end of this task has started."""
     since: datetime | None = None
     """Made at this instant or later."""
     until: datetime | None = None
@@ -134,6 +138,10 @@ def _conditions(connection: Connection, wanted: TaskFilter) -> Iterator[ColumnEl
     if wanted.schedule is not None:
         schedule_id = lookup.find(connection, ScheduleRow, wanted.schedule, noun="schedule")
         yield TaskRow.schedule_id == schedule_id
+    if wanted.backfill is not None:
+        yield TaskRow.backfill_id == wanted.backfill
+    if wanted.parent is not None:
+        yield TaskRow.parent_task_id == wanted.parent
     if wanted.error_code is not None:
         yield TaskRow.error_code == wanted.error_code
     if wanted.worker is not None:

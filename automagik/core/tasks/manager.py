@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from automagik.core.config import Settings
 from automagik.core.database import lookup
@@ -54,8 +54,11 @@ class TaskManager:
         reason: str | None = None,
         idempotency_key: str | None = None,
         on_existing: Callable[[Task], None] | None = None,
+        admit: Callable[[Connection], bool] | None = None,
     ) -> Task:
         """A run of the flow's present version, due at once; the input was validated before.
+
+        `admit` is asked first, in the same transaction, whether the run waits for its turn.
 
         What is not given comes from the flow, then from the settings. With a key that a task has
         already, that task is the answer, `on_existing` gets it, and nothing new is due.
@@ -79,6 +82,8 @@ class TaskManager:
             "state_reason": reason,
         }
         with self._database.transaction() as connection:
+            if admit is not None:
+                columns["in_turn"] = admit(connection)
             creation.hold(connection, flow, schedule_id)
             if queue is not None:
                 ensure_queue(connection, queue)

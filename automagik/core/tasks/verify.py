@@ -100,6 +100,13 @@ RULES = {
             WHERE e.task_id = t.id AND e.attempt = a.attempt AND e.from_state = 'failed'
         )
     """,
+    "a run follows an end of the run before": """
+        SELECT t.id AS task_id, p.id AS parent_task_id, t.parent_attempt FROM tasks t
+        JOIN tasks p ON p.id = t.parent_task_id
+        LEFT JOIN task_events e ON e.task_id = p.id AND e.attempt = t.parent_attempt
+            AND e.to_state IN ('completed', 'failed')
+        WHERE e.id IS NULL
+    """,
     "a task uses no more attempts than it has": """
         SELECT id AS task_id, attempt, max_attempts FROM tasks WHERE attempt > max_attempts
     """,

@@ -22,11 +22,14 @@ SELECT CASE
     WHEN t.run_at > now() THEN 'it is not due yet'
     WHEN q.paused_at IS NOT NULL
         THEN 'the queue ' || t.queue || ' is paused' || coalesce(' (' || q.pause_reason || ')', '')
+    WHEN s.disabled_at IS NOT NULL
+        THEN 'the source ' || s.name || ' is disabled'
+            || coalesce(' (' || s.disabled_reason || ')', '')
     WHEN s.breaker_opened_at IS NOT NULL
         THEN 'the source ' || s.name || ' is down' || coalesce(' (' || s.breaker_reason || ')', '')
     WHEN t.in_turn AND EXISTS (
         SELECT FROM tasks u
-        WHERE u.schedule_id = t.schedule_id AND u.id <> t.id
+        WHERE u.schedule_id = t.schedule_id AND u.id <> t.id AND u.backfill_id IS NULL
             AND u.state IN ('pending', 'queued', 'running', 'waiting', 'paused')
             AND (u.id < t.id OR u.state IN ('queued', 'running'))
     ) THEN 'an earlier run of its schedule is unfinished, and it waits for its turn'

@@ -16,6 +16,7 @@ from automagik.core.scheduler import coverage
 from automagik.core.scheduler.cadence import load_cadence
 from automagik.core.scheduler.coverage import Coverage, Gap, find_gaps
 from automagik.core.scheduler.fire import fire
+from automagik.core.scheduler.manager import SchedulerManager
 from automagik.core.tasks import by_hand
 from automagik.core.tasks.states import TaskState
 from tests.core.records import add_schedules, add_task, now, put, row, rows
@@ -69,10 +70,13 @@ def lose(database: Database, *lost: datetime) -> None:
 
 
 def skip(
-    database: Database, schedule_id: UUID, ranges: Sequence[tuple[datetime, datetime]]
+    database: Database,
+    schedule_id: UUID,
+    ranges: Sequence[tuple[datetime, datetime]],
+    reason: str = "misfire",
 ) -> None:
     values = [
-        {"schedule_id": schedule_id, "first_at": first, "last_at": last, "reason": "misfire"}
+        {"schedule_id": schedule_id, "first_at": first, "last_at": last, "reason": reason}
         for first, last in ranges
     ]
     with database.transaction() as connection:
@@ -233,21 +237,45 @@ def test_deletion_of_an_old_task_leaves_what_a_schedule_answers_for(
     assert row(database, ScheduleRow, schedule_id)["counts_from"] == since
 
 
-@pytest.mark.parametrize("status", ["paused", "error"])
-def test_schedules_without_a_clock_are_not_looked_at(
-    database: Database, settings: Settings, flow: Flow, status: str
+def test_schedules_that_are_set_aside_are_not_looked_at(
+    database: Database, settings: Settings, flow: Flow
 ) -> None:
     schedule_id = add_fired(database, settings, flow)
     lose(database, instants(database)[3])
-    put(database, ScheduleRow, schedule_id, status=status, next_run_at=None)
+    put(database, ScheduleRow, schedule_id, status="error", next_run_at=None)
 
     assert look(database).occurrences == 0
 
 
-def test_a_rule_that_cannot_be_computed_is_counted_and_stops_nobody(
+def test_a_paused_schedule_answers_for_all_before_what_it_holds_back(
     database: Database, settings: Settings, flow: Flow
 ) -> None:
-    add_schedules(database, flow, expr="sometimes", late=-HOUR)
+    schedule_id = add_fired(database, settings, flow)
+    fired = instants(database)
+    SchedulerManager(database, settings).pause(schedule_id)
+    assert look(database).occurrences == len(fired)
+
+    lose(database, fired[3])
+
+    assert [gap.first_at for gap in look(database).gaps] == [fired[3]]
+
+
+def test_what_the_rule_leaves_out_excuses_no_occurrence(
+    database: Database, settings: Settings, flow: Flow
+) -> None:
+    schedule_id = add_fired(database, settings, flow)
+    lost = instants(database)[3]
+    lose(database, lost)
+    skip(database, schedule_id, [(lost, lost)], reason="quiet-hours")
+
+    assert [gap.first_at for gap in look(database).gaps] == [lost]
+
+
+@pytest.mark.parametrize("wrong", [{"expr": "sometimes"}, {"exclusions": [17]}])
+def test_a_rule_that_cannot_be_computed_is_counted_and_stops_nobody(
+    database: Database, settings: Settings, flow: Flow, wrong: dict[str, Any]
+) -> None:
+    add_schedules(database, flow, late=-HOUR, **wrong)
     add_fired(database, settings, flow)
     lose(database, instants(database)[3])
 

@@ -141,13 +141,56 @@ def test_what_is_due_waits_for_a_beat(
     assert explained(manager, database, schedule_id, timedelta()).fate is Fate.DUE
 
 
+def test_a_pause_with_an_end_says_when_it_ends_and_what_comes_after_it(
+    database: Database, flow: Flow, manager: SchedulerManager
+) -> None:
+    schedule_id = add(database, flow, late=-10 * MINUTE)
+    at = row(database, ScheduleRow, schedule_id)["next_run_at"]
+    end = told(at + 15 * MINUTE, "UTC")
+    manager.pause(schedule_id, note="maintenance", until=at + 15 * MINUTE)
+
+    within, after = (manager.explain(schedule_id, at=at + n * 10 * MINUTE) for n in (1, 2))
+
+    assert within.fate is Fate.STOPPED
+    assert f"the schedule is paused: maintenance. The pause ends at {end}." in within.text
+    assert after.fate is Fate.AHEAD
+    assert end in after.text
+
+
+def test_what_a_pause_skipped_says_so(
+    database: Database, flow: Flow, manager: SchedulerManager
+) -> None:
+    schedule_id = add(database, flow, late=HOUR)
+    at = row(database, ScheduleRow, schedule_id)["next_run_at"]
+    manager.pause(schedule_id)
+    assert "is held back" in manager.explain(schedule_id, at=at).text
+    manager.resume(schedule_id)
+
+    found = manager.explain(schedule_id, at=at + 10 * MINUTE)
+
+    assert (found.fate, found.reason) == (Fate.SKIPPED, "paused")
+    assert "became no run: the schedule was paused." in found.text
+    assert f"from {told(at, 'UTC')} to {told(at + HOUR, 'UTC')}" in found.text
+
+
+def test_a_lost_occurrence_before_a_pause_is_called_missing(
+    database: Database, flow: Flow, manager: SchedulerManager
+) -> None:
+    schedule_id = add(database, flow, late=SECOND)
+    at = row(database, ScheduleRow, schedule_id)["next_run_at"]
+    put(database, ScheduleRow, schedule_id, next_run_at=at + 10 * MINUTE)
+    manager.pause(schedule_id)
+
+    assert manager.explain(schedule_id, at=at).fate is Fate.MISSING
+
+
 @pytest.mark.parametrize("ahead", [HOUR, -HOUR])
 def test_a_schedule_that_is_paused_says_why(
     database: Database, flow: Flow, manager: SchedulerManager, ahead: timedelta
 ) -> None:
     schedule_id = add(database, flow, late=-ahead)
     at = row(database, ScheduleRow, schedule_id)["next_run_at"]
-    manager.pause(schedule_id, reason="maintenance")
+    manager.pause(schedule_id, note="maintenance")
 
     found = manager.explain(schedule_id, at=at)
 

@@ -177,7 +177,7 @@ class TestOverlap:
             make_due(database, schedule_id)
         waiting = tasks_of(database, schedule_id)
         assert len(waiting) == most
-        assert [reason for *_, reason in rows(database, SKIPPED)] == ["overlap"] * (5 - most)
+        assert [reason for *_, reason in rows(database, SKIPPED)] == ["overlap"] * (most < 5)
 
         for task_id in waiting:
             assert send(database, queue) == 1
@@ -312,7 +312,7 @@ class TestBacklog:
             ({"misfire": "run-all"}, (1_440, [])),
             ({"misfire": "run-all", "catch_up_order": "newest-first"}, (1_440, [])),
             ({"misfire": "run-all", "catch_up_seconds": 3_600.0}, (60, ["misfire"])),
-            ({"misfire": "run-all", "overlap": "skip"}, (1, ["overlap"] * 15)),
+            ({"misfire": "run-all", "overlap": "skip"}, (1, ["overlap"])),
             ({"misfire": "run-all", "max_runs": 250}, (250, ["max-runs"])),
         ],
     )
@@ -507,8 +507,8 @@ class TestFailures:
             schedule = row(database, ScheduleRow, schedule_id)
             assert schedule["status"] == ("paused" if pauses else "active")
             assert schedule["status_reason"] == reason
-        reasons = [reason for *_, reason in rows(database, SKIPPED)]
-        assert reasons == (["paused"] if pauses else [])
+            assert (schedule["held_from"] is not None) == pauses
+        assert rows(database, SKIPPED) == []
 
     def test_what_failed_before_it_was_resumed_is_forgiven(
         self, database: Database, settings: Settings, flow: Flow
@@ -540,6 +540,7 @@ class TestFailures:
         self.failed(database, flow, schedule_id, TaskState.FAILED)
         [task_id] = tasks_of(database, schedule_id)
         put(database, TaskRow, task_id, finished_at=func.now() - RECENT - SECOND)
+        put(database, ScheduleRow, schedule_id, updated_at=func.now() - DAY)
 
         with database.transaction() as connection:
             assert pause_failing(connection) == 0

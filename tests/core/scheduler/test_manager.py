@@ -18,6 +18,7 @@ from automagik.core.flows.values import Flow, FlowChange
 from automagik.core.scheduler.cadence import ScheduleType
 from automagik.core.scheduler.exceptions import InvalidCadence
 from automagik.core.scheduler.manager import SchedulerManager
+from automagik.core.scheduler.selection import Selection
 from automagik.core.scheduler.values import (
     CadenceText,
     Schedule,
@@ -264,8 +265,8 @@ def test_paused_it_has_no_next_run_and_resumed_it_keeps_its_beat(
 ) -> None:
     schedule = make(manager, flow)
     long_ago = schedule.anchor_at - timedelta(days=3, minutes=1)
-    put(database, schedule, anchor_at=long_ago)
-    paused = manager.pause(schedule.id, reason="maintenance")
+    put(database, schedule, anchor_at=long_ago, next_run_at=long_ago + timedelta(minutes=5))
+    paused = manager.pause(schedule.id, note="maintenance")
     resumed = manager.resume(schedule.id)
 
     assert (paused.status, paused.status_reason) == (ScheduleStatus.PAUSED, "maintenance")
@@ -278,10 +279,10 @@ def test_paused_it_has_no_next_run_and_resumed_it_keeps_its_beat(
 
 def test_pausing_and_resuming_twice_is_once(manager: SchedulerManager, flow: Flow) -> None:
     schedule = make(manager, flow)
-    paused = manager.pause(schedule.id, reason="first")
+    paused = manager.pause(schedule.id, note="first")
 
     assert manager.pause(schedule.id) == paused
-    assert manager.pause(schedule.id, reason="second").status_reason == "second"
+    assert manager.pause(schedule.id, note="second").status_reason == "second"
     assert manager.resume(schedule.id) == manager.resume(schedule.id)
 
 
@@ -358,7 +359,7 @@ def test_what_is_unset_is_left_to_the_flow_again(manager: SchedulerManager, flow
         manager.update(schedule.id, ScheduleChange(priority=1, unset=[RunOption.PRIORITY]))
 
 
-def test_its_rule_counts_from_now_when_it_is_new_changed_or_resumed_and_else_as_before(
+def test_its_rule_counts_from_now_when_it_is_new_or_changed_and_else_as_before(
     manager: SchedulerManager, flow: Flow, database: Database
 ) -> None:
     schedule = make(manager, flow)
@@ -380,9 +381,9 @@ def test_its_rule_counts_from_now_when_it_is_new_changed_or_resumed_and_else_as_
     assert not counts_anew(updated(name="new", priority=1, input_value="ho"))
     assert not counts_anew(lambda: manager.resume(schedule.id)), "it is active"
     assert not counts_anew(lambda: manager.pause(schedule.id))
-    assert counts_anew(lambda: manager.resume(schedule.id))
+    assert not counts_anew(lambda: manager.resume(schedule.id)), "what was held back is told"
     put(database, schedule, status="error", status_reason="odd", next_run_at=None)
-    assert counts_anew(lambda: manager.resume(schedule.id))
+    assert counts_anew(lambda: manager.resume(schedule.id)), "it had no clock"
 
 
 def test_a_change_that_holds_a_row_needs_no_second_connection(
@@ -488,8 +489,8 @@ def test_the_next_to_run_is_listed_first(
     sooner = make(manager, flow)
 
     assert manager.list() == [sooner, later, paused]
-    assert manager.list(flow_id=other.id) == [later]
-    assert manager.list(status=ScheduleStatus.PAUSED) == [paused]
+    assert manager.list(Selection(flow_id=other.id)) == [later]
+    assert manager.list(Selection(status=ScheduleStatus.PAUSED)) == [paused]
 
 
 def test_a_schedule_is_meant_by_name_or_by_the_beginning_of_its_id(

@@ -37,6 +37,7 @@ def test_a_beat_sleeps_until_the_first_thing_to_do(
 ) -> None:
     outlook = Outlook(
         until_schedule=until_schedule,
+        until_pause_ends=None,
         until_task=until_task,
         until_lease_ends=None,
         oldest_delivery=None,
@@ -44,3 +45,17 @@ def test_a_beat_sleeps_until_the_first_thing_to_do(
     )
 
     assert outlook.wait(longest=LONGEST, backlog=BACKLOG) == expected
+
+
+def test_a_beat_sleeps_no_longer_than_a_pause() -> None:
+    outlook = Outlook(
+        until_schedule=9 * SECOND,
+        until_pause_ends=SECOND,
+        until_task=None,
+        until_lease_ends=None,
+        oldest_delivery=None,
+        longest_silence=None,
+        has_backfill=False,
+    )
+
+    assert outlook.wait(longest=LONGEST, backlog=BACKLOG) == SECOND

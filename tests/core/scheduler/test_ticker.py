@@ -32,6 +32,7 @@ from tests.core.records import (
     claimed,
     opened,
     put,
+    row,
     rows,
     task,
     terminate_connections,
@@ -71,6 +72,35 @@ def test_a_due_schedule_is_in_the_ready_queue_after_one_tick(
     [(task_id, state, actor)] = rows(database, "SELECT id, state, state_actor FROM tasks")
     assert (state, actor) == ("queued", "beat@here")
     assert delivered(redis_url) == [task_id]
+
+
+def test_a_pause_that_has_ended_is_over_and_fired_in_the_same_tick(
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues
+) -> None:
+    [schedule_id] = add_schedules(database, flow, late=SECOND)
+    due = row(database, ScheduleRow, schedule_id)["next_run_at"]
+    standing = {"held_from": due, "paused_until": due, "next_run_at": None}
+    put(database, ScheduleRow, schedule_id, status="paused", **standing)
+
+    with beating(database, settings, queue) as ticker:
+        ticker.tick()
+
+    assert rows(database, "SELECT scheduled_for FROM tasks") == [due]
+    assert row(database, ScheduleRow, schedule_id)["status"] == "active"
+
+
+def test_a_beat_waits_for_the_end_of_a_pause(
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues
+) -> None:
+    [schedule_id] = add_schedules(database, flow)
+    with (
+        beating(database, settings, queue, beat_max_wait_seconds=60) as ticker,
+        ThreadPoolExecutor(1) as beat,
+    ):
+        SchedulerManager(database, settings).pause(schedule_id, until=SECOND)
+        beat.submit(ticker.tick).result(timeout=10)
+
+    assert rows(database, "SELECT paused_until <= now() FROM schedules") == [True]
 
 
 def test_a_tick_takes_more_schedules_than_a_batch(

@@ -63,6 +63,9 @@ BREAKS = {
         INSERT INTO task_attempts (task_id, attempt, worker_id, worker_name)
         SELECT id, 2, id, 'other' FROM tasks
     """,
+    "a run follows an end of the run before": """
+        UPDATE tasks SET parent_task_id = id, parent_attempt = 9
+    """,
     "a task uses no more attempts than it has": "UPDATE tasks SET max_attempts = 0",
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from automagik.core.exceptions import Conflict
 from automagik.core.scheduler.manager import SchedulerManager
+from automagik.core.scheduler.selection import Selection
 from automagik.core.scheduler.values import ScheduleStatus
 from tests.system.chaos.conductor import Conductor
 from tests.system.chaos.evidence import evidence
@@ -127,7 +128,7 @@ def _wait_for(holds: Callable[[], bool], stage: Stage, scales: Scales) -> None:
 
 def _pause_all(stage: Stage) -> None:
     manager = SchedulerManager(stage.fleet.database, stage.settings)
-    for schedule in manager.list(status=ScheduleStatus.ACTIVE):
+    for schedule in manager.list(Selection(status=ScheduleStatus.ACTIVE)):
         with suppress(Conflict):  # A one-shot was faster.
             manager.pause(schedule.id)
 

@@ -245,6 +245,10 @@ class BackfillRow(Base):
     max_concurrent: Mapped[int]
     """How many of its tasks may be unfinished."""
     state: Mapped[str] = mapped_column(server_default=text("'running'"))
+    reason: Mapped[str | None]
+    """Why it was cancelled."""
+    occurrences: Mapped[int]
+    """How many its stretch had when it began."""
     told_until: Mapped[datetime]
     """How far it has come: each occurrence before has a task or was passed by."""
     made: Mapped[int] = mapped_column(server_default=text("0"))
