@@ -94,6 +94,9 @@ def _reader_in(home: Path) -> Iterator[dict[str, str]]:
             assert up.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
+        # Its runs would be the newest every ten seconds, and @last another task than the reader's.
+        pause = [sys.executable, "-m", "automagik", "schedules", "pause", "demo-echo"]
+        subprocess.run(pause, env=environment, check=True, capture_output=True)
         yield environment
     finally:
         up.send_signal(signal.SIGTERM)

@@ -14,4 +14,5 @@ def test_a_page_is_what_the_code_says_now(name: str) -> None:
 
 
 def test_nothing_else_lies_there() -> None:
-    assert {path.name for path in REFERENCE.iterdir()} == set(PAGES)
+    files = {str(path.relative_to(REFERENCE)) for path in REFERENCE.rglob("*") if path.is_file()}
+    assert files == set(PAGES)
