@@ -49,7 +49,7 @@ class RuleOptions:
         typer.Option(
             "--at",
             metavar="TIME",
-            help="Once: 2030-12-01T09:00, with or without zone; now; repeatable.",
+            help="Once: 2030-12-01T09:00, with or without zone; in 10m; now; repeatable.",
         ),
     ] = None
     type_: Annotated[
@@ -58,6 +58,7 @@ class RuleOptions:
             "--type",
             metavar="TYPE",
             help="interval, cron, oneshot, rrule or calendar; together with --expr.",
+            autocompletion=known.types,
         ),
     ] = None
     expr: Annotated[

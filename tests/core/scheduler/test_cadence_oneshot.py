@@ -30,6 +30,10 @@ def oneshot(expr: str, *, timezone: str = "Europe/Berlin") -> OneShot:
         (" 2026-12-01t09:00z ", "2026-12-01T09:00:00+00:00"),
         ("2026-12-01 09:00 -05:30", "2026-12-01T14:30:00+00:00"),
         ("2026-12-01T09:00:00.25+0100", "2026-12-01T08:00:00.250000+00:00"),
+        ("in 10m", "2026-11-20T12:10:00+00:00"),
+        ("in 10 minutes", "2026-11-20T12:10:00+00:00"),
+        ("In 1 day 2 hours", "2026-11-21T14:00:00+00:00"),
+        ("in 1s", "2026-11-20T12:00:01+00:00"),
     ],
 )
 def test_what_can_be_written(text: str, expr: str) -> None:
@@ -53,6 +57,8 @@ def test_what_can_be_written(text: str, expr: str) -> None:
         ("09:00", "a date with a time"),
         ("20261201T0900", "a date with a time"),
         ("tomorrow", "a date with a time"),
+        ("in a while", "comes a length"),
+        ("in 5", "comes a length"),
         ("\u0662026-12-01T09:00", "plain ASCII"),
         ("", "is empty"),
     ],
