@@ -9,6 +9,7 @@ from uuid import UUID
 
 import redis
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from automagik.core.embedded.server import EmbeddedServer
 from automagik.core.exceptions import Conflict
@@ -145,7 +146,10 @@ def _doubled(stage: Stage, _: Fault, random: Random) -> Iterator[None]:
     app.conf.task_publish_retry = False
     with closing(app):
         for task_id in map(str, random.choices(tasks, k=DOUBLED_AT_ONCE)):
-            app.send_task(TASK_NAME, args=(task_id,), task_id=task_id, queue=USUAL_QUEUE)
+            try:
+                app.send_task(TASK_NAME, args=(task_id,), task_id=task_id, queue=USUAL_QUEUE)
+            except OperationalError as error:
+                raise NotYet from error
             stage.doubled += 1
     yield
 
