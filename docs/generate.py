@@ -3,6 +3,7 @@
 uv run python -m docs.generate
 """
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,14 +13,18 @@ from automagik.cli.command_tree import CommandHelp, Parameter, command_tree, wal
 from automagik.cli.error_guide import error_guide
 from automagik.cli.man_page import man_page
 from automagik.cli.settings_guide import settings_guide
+from docs.json_page import json_page
+from docs.json_schema import Schema
+from docs.json_things import EVERYTHING
 
 REFERENCE = Path(__file__).with_name("reference")
 
 
 def main() -> None:
-    REFERENCE.mkdir(exist_ok=True)
     for name, text in pages().items():
-        (REFERENCE / name).write_text(text, encoding="utf-8")
+        file = REFERENCE / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
 
 
 def pages() -> dict[str, str]:
@@ -29,12 +34,18 @@ def pages() -> dict[str, str]:
         "settings.md": _page(_settings()),
         "errors.md": _page(_errors()),
         "automagik.1": man_page(),
+        "json.md": _page(json_page()),
+        **{f"json/{each.file}": _document(each.schema) for each in EVERYTHING},
     }
 
 
 def _page(lines: Iterator[str]) -> str:
     text = "\n".join(["<!-- Made by docs/generate.py: change the code instead. -->", "", *lines])
     return re.sub(r"\n{3,}", "\n\n", f"{text.rstrip()}\n")
+
+
+def _document(schema: Schema) -> str:
+    return f"{json.dumps(schema, indent=2, ensure_ascii=False)}\n"
 
 
 def _commands(tree: CommandHelp) -> Iterator[str]:

@@ -35,7 +35,10 @@ def given_key(file: str | None, *, stdin: bool) -> "SecretStr | None":
     try:
         text = Path(file).read_text(encoding="utf-8")
     except OSError as error:
-        raise InvalidInput(f"Cannot read {file}: {error.strerror}.") from error
+        raise InvalidInput(
+            f"Cannot read {file}: {error.strerror}.",
+            hint="Give a file that can be read, or - for stdin.",
+        ) from error
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{file} holds no API key.") from error
     return _checked(text, origin=file)

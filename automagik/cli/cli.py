@@ -7,6 +7,7 @@ completion are quick. Each module in `commands/` has a Typer named `app`.
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated, Any, NamedTuple
@@ -72,6 +73,7 @@ class LazyGroup(TyperGroup):
         return (name, load(name), rest) if name else (name, stub, rest)
 
 
+@cache
 def load(name: str) -> Any:
     """The real command behind an entry."""
     module = import_module(f"automagik.cli.commands.{name}")

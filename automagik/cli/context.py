@@ -22,6 +22,7 @@ class Invocation:
 
     printer: Printer = field(default_factory=Printer)
     shows_tracebacks: bool = False
+    may_ask: bool = True
     profile: str | None = None
     """By --profile; None: as the environment and the files say."""
 
@@ -82,6 +83,15 @@ def choose_profile(name: str) -> None:
 
 def chosen_profile() -> str | None:
     return _current.get().profile
+
+
+def ask_nothing() -> None:
+    _current.get().may_ask = False
+
+
+def may_ask() -> bool:
+    """Not with --no-input."""
+    return _current.get().may_ask
 
 
 def show_tracebacks() -> None:

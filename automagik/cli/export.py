@@ -1,5 +1,6 @@
 """Many tasks, page by page, as programs read them."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from automagik.core.tasks.listing import TaskFilter
     from automagik.core.tasks.manager import TaskManager
 
+_TELL_EVERY = 100
 _SHAPES = (Output.JSONL, Output.CSV, Output.TSV)
 
 
@@ -21,9 +23,23 @@ def write(tasks: "TaskManager", wanted: "TaskFilter", *, with_contents: bool) ->
     shape = printer().output or Output.JSONL
     if shape not in _SHAPES:
         raise InvalidInput(f"An export has no shape {shape}.", hint=f"Use -o {', '.join(_SHAPES)}.")
-    lines = _lines(shape, _items(tasks, wanted, with_contents=with_contents))
-    written = sum(_write(line) for line in lines)
-    printer().say(f"✓ {written} task(s)")
+    items = _items(tasks, wanted, with_contents=with_contents)
+    # A bar would stand in the middle of what is written onto the same terminal.
+    if sys.stdout.isatty():
+        written = sum(map(_write, _lines(shape, items)))
+    else:
+        written = _with_progress(shape, items)
+    printer().say(f"✓ {written:,} task(s)")
+
+
+def _with_progress(shape: Output, items: Iterator[dict[str, Any]]) -> int:
+    written = 0
+    with printer().progress(total=None) as tell:
+        for line in _lines(shape, items):
+            written += _write(line)
+            if written % _TELL_EVERY == 0:
+                tell(written, f"{written:,} tasks")
+    return written
 
 
 def _items(

@@ -1,7 +1,8 @@
 """How flows look: in a list, by themselves, and after a sync."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,8 @@ from automagik.cli import person
 from automagik.cli.printer import Column, Printer, visible
 from automagik.core.flows.analyzer import FlowAnalysis
 from automagik.core.flows.components import Component
-from automagik.core.flows.sync_report import Change, Choice, SyncedFlow, SyncReport
+from automagik.core.flows.sync_report import Change, Choice, Choose, SyncedFlow, SyncReport
+from automagik.core.flows.sync_run import OnFlow
 from automagik.core.flows.values import Flow, FlowBaggage
 
 _STATUS_STYLES = {"ready": "green", "gone": "red", "choice needed": "yellow"}
@@ -105,6 +107,22 @@ def facts(printer: Printer, flow: Flow) -> None:
     printer.item(item, said if printer.for_people else None)
 
 
+@contextmanager
+def syncing(printer: Printer, done: list[SyncedFlow]) -> Iterator[tuple[Choose, OnFlow]]:
+    """Notes each flow in `done`, and shows how far it is; a question has the line for itself."""
+    with printer.progress(total=None) as tell:
+
+        def choose(choice: Choice) -> str | None:
+            with tell.paused():
+                return ask(choice)
+
+        def note(flow: SyncedFlow) -> None:
+            done.append(flow)
+            tell(len(done), f"{_counted(len(done), 'flow')} · {flow.name}")
+
+        yield choose, note
+
+
 def synced(printer: Printer, report: SyncReport) -> None:
     """The flows on stdout; what people should know about them on stderr."""
     printer.items(
@@ -119,6 +137,8 @@ def synced(printer: Printer, report: SyncReport) -> None:
     counts = Counter(flow.change for flow in report.flows)
     if counts:
         printer.say(", ".join(f"{counts[change]} {change}" for change in Change if counts[change]))
+    if counts[Change.ADDED]:
+        printer.say("Run one with: automagik flows run NAME --input TEXT --wait")
 
 
 def broken_off(printer: Printer, done: Sequence[SyncedFlow]) -> None:

@@ -35,7 +35,7 @@ def flows(incomplete: str) -> Found:
 
 
 def schedules(incomplete: str) -> Found:
-    return _known(Kind.SCHEDULES, incomplete)
+    return [("@last", "the newest schedule"), *_known(Kind.SCHEDULES, incomplete)]
 
 
 def calendars(incomplete: str) -> Found:
@@ -60,7 +60,7 @@ def backfills(incomplete: str) -> Found:
 
 def parents(incomplete: str) -> Found:
     """What a chain may follow."""
-    return [*schedules(incomplete), *flows(incomplete)]
+    return [*_known(Kind.SCHEDULES, incomplete), *flows(incomplete)]
 
 
 def files(incomplete: str) -> Found:
@@ -71,8 +71,28 @@ def states(incomplete: str) -> Found:
     """One after another, separated by commas."""
     from automagik.core.tasks.states import TaskState
 
-    said, comma, _ = incomplete.rpartition(",")
-    return [(f"{said}{comma}{state}", "") for state in TaskState if state not in said.split(",")]
+    return _one_more(incomplete, TaskState)
+
+
+def statuses(incomplete: str) -> Found:
+    """One after another, separated by commas."""
+    from automagik.core.scheduler.values import ScheduleStatus
+
+    return _one_more(incomplete, ScheduleStatus)
+
+
+def types(incomplete: str) -> list[str]:
+    """Of rules, for --type."""
+    from automagik.core.scheduler.schedule_type import ScheduleType
+
+    return _beginning(incomplete, [each for each in ScheduleType if each != ScheduleType.AFTER])
+
+
+def unsettable(incomplete: str) -> list[str]:
+    """What a schedule can leave open again."""
+    from automagik.core.scheduler.unset import UNSETTABLE
+
+    return _beginning(incomplete, [*UNSETTABLE, "label", "label:"])
 
 
 def levels(incomplete: str) -> list[str]:
@@ -117,6 +137,11 @@ def help_words(ctx: Context, incomplete: str) -> Found:
     children = getattr(entered(words).command, "commands", {})
     found = [(name, child.get_short_help_str()) for name, child in children.items()]
     return found if words else [*TOPICS.items(), ("error", "What a code means."), *found]
+
+
+def _one_more(incomplete: str, words: Iterable[str]) -> Found:
+    said, comma, _ = incomplete.rpartition(",")
+    return [(f"{said}{comma}{word}", "") for word in words if word not in said.split(",")]
 
 
 def _known(kind: Kind, incomplete: str) -> Found:

@@ -11,6 +11,7 @@ from automagik.cli.context import database, printer
 from automagik.cli.marks import colour, marked
 from automagik.cli.printer import Column, Output, visible
 from automagik.cli.times import duration
+from automagik.cli.watching import leaving
 from automagik.core.database.news import News
 from automagik.core.exceptions import InvalidInput
 from automagik.core.tasks.values import Event, LogLine, Task
@@ -21,40 +22,45 @@ if TYPE_CHECKING:
 
 _SECOND = timedelta(seconds=1)
 _LINES = 12
-_MOVING = frozenset({"ran_for", "waited_for"})
+_MOVING = frozenset(
+    {
+        *("ran_for", "waited_for", "oldest_age"),
+        *("heartbeat_at", "heartbeat_age", "clock_offset_seconds"),
+    }
+)
 """They differ at each look although nothing has happened."""
 
 Items = Sequence[Mapping[str, Any]]
+ColumnsOf = Callable[[Items], Sequence[Column]]
 
 
-def show_list(read: Callable[[], Items], columns: Sequence[Column], *, empty: str) -> NoReturn:
+def show_list(read: Callable[[], Items], columns: ColumnsOf, *, empty: str) -> NoReturn:
     """Until Ctrl-C: on a terminal the table, in a pipe one line for each thing that has changed."""
-    with News(database()) as news:
+    with leaving("Only the watching has ended; all else goes on."), News(database()) as news:
         if printer().for_people:
             _redraw(read, columns, news, empty=empty)
         _tell_changes(read, columns, news)
 
 
-def _redraw(
-    read: Callable[[], Items], columns: Sequence[Column], news: News, *, empty: str
-) -> NoReturn:
+def _redraw(read: Callable[[], Items], columns: ColumnsOf, news: News, *, empty: str) -> NoReturn:
     with _live() as live:
         while True:
             items = read()
-            live.update(printer().table(items, columns) if items else empty, refresh=True)
+            live.update(printer().table(items, columns(items)) if items else empty, refresh=True)
             # Also when nothing happens: times are relative.
             news.wait(_SECOND)
 
 
-def _tell_changes(read: Callable[[], Items], columns: Sequence[Column], news: News) -> NoReturn:
+def _tell_changes(read: Callable[[], Items], columns: ColumnsOf, news: News) -> NoReturn:
     """Raises InvalidInput for shapes that need to know the end."""
     shape = printer().output or Output.JSONL
     if shape in (Output.JSON, Output.YAML):
         raise InvalidInput(f"What goes on cannot be shown as {shape}.", hint="Use -o jsonl.")
-    keys = [column.key for column in columns]
     told: dict[Any, Mapping[str, Any]] = {}
     while True:
-        present = {item["id"]: item for item in reversed(read())}
+        items = read()
+        keys = [column.key for column in columns(items)]
+        present = {_identity(item): item for item in reversed(items)}
         for item in _changed(present, told):
             printer().raw("".join(f"{line}\n" for line in _lines(shape, item, keys)))
         sys.stdout.flush()
@@ -66,6 +72,11 @@ def _lines(shape: Output, item: Mapping[str, Any], keys: Sequence[str]) -> Itera
     fields = printer().fields
     cut = {key: item.get(key) for key in fields} if fields else item
     return machine.listed(shape, [cut], fields or keys, header=False)
+
+
+def _identity(item: Mapping[str, Any]) -> Any:
+    """A queue has nothing but its name."""
+    return item.get("id") or item["name"]
 
 
 def _changed(

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ from typing import Any
 from automagik.core.exceptions import AutomagikError
 
 SCHEMA_VERSION = 1
+_STEERING = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters that JSON does not escape, and those that turn the direction of writing."""
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -85,9 +88,9 @@ def plain(value: Any) -> Any:
 def _line(shape: str, item: Mapping[str, Any], keys: Sequence[str]) -> str:
     match shape:
         case "jsonl":
-            return json.dumps(item, default=plain, ensure_ascii=False)
+            return _json(item)
         case "name":
-            return _cell(item.get("name") or item.get("id"))
+            return _cell(item.get("name") or item.get("id") or item.get(next(iter(keys), "")))
         case "csv":
             return _csv([_text(item.get(key)) for key in keys])
     return "\t".join(_cell(item.get(key)) for key in keys)
@@ -103,14 +106,15 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return str(value)
     if isinstance(value, bool | int | float | Mapping | list | tuple):
-        return json.dumps(value, default=plain, ensure_ascii=False)
+        return _json(value)
     return str(plain(value))
 
 
 def _csv(cells: Sequence[str]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)
-    return line.getvalue()
+    # Before Python 3.13 a cell is quoted for those ends of lines only that end the row.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n")
 
 
 def _document(shape: str, document: Mapping[str, Any]) -> str:
@@ -126,4 +130,10 @@ def _document(shape: str, document: Mapping[str, Any]) -> str:
 
 
 def _pretty(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, default=plain, ensure_ascii=False, indent=2)
+    return _json(document, indent=2)
+
+
+def _json(value: Any, *, indent: int | None = None) -> str:
+    """Readable, but for characters that would steer a terminal."""
+    text = json.dumps(value, default=plain, ensure_ascii=False, indent=indent)
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

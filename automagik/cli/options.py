@@ -1,7 +1,9 @@
 """Options that several commands share. Those of output are added to every command by itself."""
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -12,12 +14,12 @@ from automagik.cli.times import TimeFormat, parse_duration
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 InputText = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--input",
         "-i",
-        metavar="TEXT|@FILE|-",
-        help="Text or JSON for the flow; @file reads a file, - reads stdin.",
+        metavar="TEXT|@FILE|-|PATH=VALUE",
+        help="Text or JSON; @file reads a file, - stdin; or fields of JSON: a.b=3; repeatable.",
     ),
 ]
 Tweaks = Annotated[
@@ -63,6 +65,26 @@ Labels = Annotated[
     ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end of the run.")]
+WaitTimeout = Annotated[
+    timedelta | None,
+    typer.Option(
+        "--wait-timeout",
+        parser=parse_duration,
+        metavar="DURATION",
+        help="Wait, but at most so long: then it goes on, and the exit code is 8.",
+    ),
+]
+GiveUp = Annotated[
+    timedelta | None,
+    typer.Option(
+        "--timeout", parser=parse_duration, metavar="DURATION", help="Give up; it goes on."
+    ),
+]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")]
+Note = Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Kept with it.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be deleted; change nothing.")
+]
 
 
 def prepare(command: Any) -> None:
@@ -80,9 +102,15 @@ def prepare(command: Any) -> None:
 
 def add_output_options(command: Any) -> None:
     """-o, --fields, -q and what else says how the answer looks."""
+    command.params.extend(_output_parameters())
+
+
+@cache
+def _output_parameters() -> Sequence[Any]:
+    """Once for all commands: making them takes longer than all else before a command begins."""
     shared = typer.Typer(add_completion=False)
     shared.command()(_shared)
-    command.params.extend(typer.main.get_command(shared).params)
+    return tuple(typer.main.get_command(shared).params)
 
 
 def _set_output(value: Output | None) -> None:
@@ -123,6 +151,11 @@ def _set_pager(*, value: bool) -> None:
 def _set_profile(value: str | None) -> None:
     if value:
         context.choose_profile(value)
+
+
+def _set_no_input(*, value: bool) -> None:
+    if value:
+        context.ask_nothing()
 
 
 def _set_debug(*, value: bool) -> None:
@@ -226,6 +259,17 @@ def _shared(
             autocompletion=known.profiles,
         ),
     ] = None,
+    no_input: Annotated[
+        bool,
+        typer.Option(
+            "--no-input",
+            callback=_set_no_input,
+            expose_value=False,
+            is_eager=True,
+            hidden=True,
+            help="Ask nothing, also on a terminal: what would be asked must be an option.",
+        ),
+    ] = False,
     debug: Annotated[
         bool,
         typer.Option(

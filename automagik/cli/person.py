@@ -5,12 +5,14 @@ from pathlib import Path
 
 import typer
 
+from automagik.cli.context import may_ask
+from automagik.cli.printer import visible
 from automagik.core.exceptions import InvalidInput
 
 
 def is_there() -> bool:
     """Whether somebody can be asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return may_ask() and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -26,7 +28,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def ask(question: str) -> str | None:
     """One line of the person's; None at the end of input, by Ctrl-D."""
-    sys.stderr.write(f"{question}: ")
+    sys.stderr.write(f"{visible(question)}: ")
     sys.stderr.flush()
     line = ""
     try:
@@ -48,6 +50,9 @@ def text_from(value: str | None) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InvalidInput(f"Cannot read {path}: {error.strerror}.") from error
+        raise InvalidInput(
+            f"Cannot read {path}: {error.strerror}.",
+            hint="Give @ and a file that can be read, or - for stdin.",
+        ) from error
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not text in UTF-8.") from error

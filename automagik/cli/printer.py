@@ -5,6 +5,7 @@ nothing shortened. JSON is the same everywhere.
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,16 +14,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TextIO
 
 from automagik.cli import machine, pager
+from automagik.cli.progress import InLines, Told, bar
 from automagik.cli.times import in_words
 from automagik.core.exceptions import AutomagikError, InvalidInput
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
     from rich.table import Table
     from rich.text import Text
 
 
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters but tabs and line feeds, and those that turn the direction of writing."""
 _NO_EDGE = 10_000
 """Characters in a line, where there is no terminal that ends it."""
 
@@ -125,7 +128,8 @@ class Printer:
         if not items and self.shape not in (Output.JSON, Output.JSONL, Output.YAML):
             self.say(empty)
         elif self.quiet and self.output is None and not self.fields:
-            self._lines(machine.listed(Output.NAME, items, ()))
+            keys = [column.key for column in columns]
+            self._lines(machine.listed(Output.NAME, items, keys))
         elif self.for_people:
             self._table(items, columns)
         else:
@@ -160,42 +164,25 @@ class Printer:
     def say(self, text: str) -> None:
         """Talk, on stderr."""
         if not self.quiet:
-            sys.stderr.write(f"{text}\n")
+            sys.stderr.write(f"{visible(text)}\n")
 
     @contextmanager
-    def progress(self, *, total: int) -> Iterator[Callable[[int, str], None]]:
-        """Takes how much is done, and words; on stderr a bar, in a pipe a line for each percent."""
+    def progress(self, *, total: int | None, in_lines: bool = True) -> Iterator[Told]:
+        """Takes how much is done, and words: a bar on stderr, in a pipe lines, or nothing.
+
+        Without a total it only shows on a terminal that something goes on.
+        """
         if self.quiet:
-            yield lambda _done, _words: None
+            yield Told()
         elif sys.stderr.isatty():
-            with self._bar() as bar:
-                shown = bar.add_task("", total=total)
-                yield lambda done, words: bar.update(
-                    shown, completed=done, description=_literal(words)
-                )
+            with bar(self.console(sys.stderr), total=total) as shown:
+                yield shown
         else:
-            yield self._percents(total)
-
-    def _bar(self) -> "Progress":
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        return Progress(*columns, console=self.console(sys.stderr))
-
-    def _percents(self, total: int) -> Callable[[int, str], None]:
-        told = -1
-
-        def tell(done: int, words: str) -> None:
-            nonlocal told
-            if (percent := 100 * done // max(1, total)) > told:
-                told = percent
-                self.say(words)
-
-        return tell
+            yield InLines(self.say, total) if in_lines and total is not None else Told()
 
     def raw(self, text: str) -> None:
-        """Onto stdout, as it is."""
-        sys.stdout.write(text)
+        """Onto stdout, as it is; on a terminal without what would steer it."""
+        sys.stdout.write(_shown(text) if sys.stdout.isatty() else text)
 
     def text(self, text: str) -> None:
         """Something to read, through the pager where the terminal is too short for it."""
@@ -216,7 +203,7 @@ class Printer:
         console.print(f"[bold red]✗[/] {_literal(error.message)}", end="")
         console.print(f"  [dim]({error.code})[/]")
         if error.hint:
-            sys.stderr.write(f"  {error.hint}\n")
+            sys.stderr.write(f"  {visible(error.hint)}\n")
 
     def _require_fields(
         self, items: Sequence[Mapping[str, Any]], columns: Sequence[Column]
@@ -227,7 +214,8 @@ class Printer:
         unknown = [key for key in self.fields if key not in known]
         if items and unknown:
             raise InvalidInput(
-                f"There is no field {unknown[0]!r}.", hint=f"The fields are: {', '.join(known)}."
+                f"There is no field {unknown[0]!r}.",
+                hint=f"{_nearest(unknown[0], known)}The fields are: {', '.join(known)}.",
             )
 
     def _chosen(self, columns: Sequence[Column]) -> Sequence[Column]:
@@ -243,7 +231,7 @@ class Printer:
 
     def _lines(self, lines: Iterable[str]) -> None:
         for line in lines:
-            sys.stdout.write(f"{line}\n")
+            self.raw(f"{line}\n")
 
     def _table(self, items: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
         self._long(self.console(), self.table(items, columns))
@@ -318,16 +306,27 @@ def _filled(
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=header)
     for number, column in enumerate(columns):
         # What the next command takes must stay in one piece.
-        in_one_piece = number == 0 or column.key == "id"
+        in_one_piece = number == 0 or column.key == "id" or column.key.endswith("_id")
         table.add_column(column.heading.upper(), overflow="fold", no_wrap=in_one_piece)
     for item in items:
         table.add_row(*(column.text(item) for column in columns))
     return table
 
 
+def _nearest(word: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, n=1)
+    return f"Did you mean {close[0]!r}? " if close else ""
+
+
 def visible(text: str) -> str:
     """Without control characters: what a flow says must not steer the terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
+    return _STEERING.sub("�", text)
+
+
+def _shown(text: str) -> str:
+    return visible(text.replace("\r\n", "\n"))
 
 
 def _literal(text: str) -> str:

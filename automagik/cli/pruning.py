@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from automagik.core.scheduler.retention import Forecast
     from automagik.core.tasks.states import TaskState
 
-_TELL_EVERY = 5_000
-"""So many tasks go between two words of progress."""
-
 _COLUMNS = (
     Column("outcome"),
     Column("before", "Ended before", wide=True),
@@ -62,18 +59,20 @@ def _forecasts(database: "Database", ages: Mapping["TaskState", timedelta]) -> S
 
 
 def _delete(database: "Database", printer: Printer, planned: "Forecast") -> dict[str, Any]:
-    from automagik.core.scheduler.retention import prune
+    from automagik.core.scheduler import retention
 
-    deleted, told = 0, 0
-    while True:
-        with database.transaction() as connection:
-            batch = prune(connection, planned.outcome, before=planned.before)
-        if not batch:
-            return {**asdict(planned), "deleted": deleted}
-        deleted += batch
-        if deleted >= told + _TELL_EVERY:
-            told = deleted
-            printer.say(f"{planned.outcome}: {deleted:,} of {planned.tasks:,} deleted")
+    deleted = 0
+    if not planned.tasks:
+        return {**asdict(planned), "deleted": deleted}
+    many = planned.tasks > retention.BATCH
+    with printer.progress(total=planned.tasks, in_lines=many) as tell:
+        while True:
+            with database.transaction() as connection:
+                batch = retention.prune(connection, planned.outcome, before=planned.before)
+            if not batch:
+                return {**asdict(planned), "deleted": deleted}
+            deleted += batch
+            tell(deleted, f"{planned.outcome}: {deleted:,} of {planned.tasks:,} deleted")
 
 
 def _tasks(count: int) -> str:

@@ -35,6 +35,8 @@ class Preview:
     timezone: str
     start: datetime
     end: datetime | None
+    lacks_name: bool = False
+    """Whether the name of the schedule, which is not known, decides when it occurs."""
 
     def occurrences(self, count: int | None) -> Sequence[datetime]:
         found = occurrences(self.rule, self.start)
@@ -55,7 +57,11 @@ def of_rule(
         text, anchor=whole_second(begin), name="", days=days, now=begin, shortest=shortest
     )
     return Preview(
-        rule=rule, timezone=text.timezone, start=begin, end=_end(end, timezone=text.timezone)
+        rule=rule,
+        timezone=text.timezone,
+        start=begin,
+        end=_end(end, timezone=text.timezone),
+        lacks_name=text.depends_on_name,
     )
 
 
@@ -72,6 +78,8 @@ def of_schedule(schedule: "Schedule", *, start: str | None, end: str | None) -> 
 
 def show(printer: Printer, preview: Preview, *, count: int | None) -> None:
     printer.say(preview.rule.describe())
+    if preview.lacks_name:
+        printer.say("! The name of the schedule decides what H is: with a name it is another time.")
     for change in clock_changes(preview.rule, after=preview.start, until=preview.start + _AHEAD)[
         :_NOTES
     ]:

@@ -1,12 +1,13 @@
 """Options that say which schedules: --flow, --label and the like."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from automagik.cli import known
 from automagik.cli.context import database, settings
+from automagik.cli.words import chosen
 
 if TYPE_CHECKING:
     from automagik.core.scheduler.selection import Selection
@@ -19,7 +20,7 @@ class FilterOptions:
     flow: Annotated[
         str | None,
         typer.Option(
-            "--flow", "-f", metavar="FLOW", help="Only of this flow.", autocompletion=known.flows
+            "--flow", metavar="FLOW", help="Only of this flow.", autocompletion=known.flows
         ),
     ] = None
     source: Annotated[
@@ -40,8 +41,13 @@ class FilterOptions:
         ),
     ] = None
     status: Annotated[
-        Literal["active", "paused", "completed", "error"] | None,
-        typer.Option("--status", help="Only in this status."),
+        list[str] | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS,…",
+            help="Only in one of these; repeatable.",
+            autocompletion=known.statuses,
+        ),
     ] = None
 
     @property
@@ -57,11 +63,12 @@ class FilterOptions:
         from automagik.core.scheduler.values import ScheduleStatus
 
         known = database(), settings()
-        status = self.status or status
         return Selection(
             flow_id=FlowManager(*known).get(self.flow).id if self.flow else None,
             source_id=SourceManager(*known).get(self.source).id if self.source else None,
-            status=ScheduleStatus(status) if status else None,
+            statuses=chosen(
+                self.status or ([status] if status else ()), ScheduleStatus, noun="status"
+            ),
             labels=wanted_labels(self.label or ()),
         )
 

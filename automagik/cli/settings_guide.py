@@ -25,7 +25,7 @@ def settings_guide() -> list[SettingHelp]:
     from automagik.core.config import Settings
     from automagik.core.settings.layers import variable
 
-    meanings = _docstrings(Settings)
+    meanings = attribute_docstrings(Settings)
     return [
         SettingHelp(
             name=variable(Settings, key),
@@ -37,7 +37,7 @@ def settings_guide() -> list[SettingHelp]:
     ]
 
 
-def _docstrings(kind: type) -> dict[str, str]:
+def attribute_docstrings(kind: type) -> dict[str, str]:
     """Of the attributes: Python itself forgets them."""
     [tree] = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     body = tree.body if isinstance(tree, ast.ClassDef) else []

@@ -1,15 +1,14 @@
 """Options that say which tasks are meant."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from automagik.cli import known
-from automagik.cli.context import database, settings
-from automagik.cli.times import parse_duration
-from automagik.core.exceptions import InvalidInput
+from automagik.cli.context import database
+from automagik.cli.moments import moment
+from automagik.cli.words import chosen
 from automagik.core.tasks.states import TaskState
 
 if TYPE_CHECKING:
@@ -24,9 +23,7 @@ class TaskOptions:
 
     flow: Annotated[
         str | None,
-        typer.Option(
-            "--flow", "-f", metavar="FLOW", help="Of this flow.", autocompletion=known.flows
-        ),
+        typer.Option("--flow", metavar="FLOW", help="Of this flow.", autocompletion=known.flows),
     ] = None
     schedule: Annotated[
         str | None,
@@ -92,7 +89,7 @@ class TaskOptions:
             flow=self.flow,
             schedule=self.schedule,
             backfill=self._backfill(),
-            states=tuple(self._states()),
+            states=chosen(self.state, TaskState, noun="state"),
             since=None if self.since is None else moment(self.since),
             until=None if self.until is None else moment(self.until),
             worker=self.worker,
@@ -104,25 +101,3 @@ class TaskOptions:
         from automagik.core.scheduler.backfill_manager import BackfillManager
 
         return BackfillManager(database()).resolve(self.backfill) if self.backfill else None
-
-    def _states(self) -> list[TaskState]:
-        words = [word.strip().lower() for said in self.state or () for word in said.split(",")]
-        unknown = [word for word in words if word not in [*TaskState]]
-        if unknown:
-            raise InvalidInput(
-                f"There is no state {unknown[0]!r}.", hint=f"The states are {', '.join(TaskState)}."
-            )
-        return [TaskState(word) for word in dict.fromkeys(words)]
-
-
-def moment(text: str) -> datetime:
-    """So long ago, or an instant or a date in the zone of the settings.
-
-    Raises InvalidCadence.
-    """
-    from automagik.core.scheduler.as_typed import instant_of
-
-    try:
-        return datetime.now(UTC) - parse_duration(text)
-    except (typer.BadParameter, OverflowError):
-        return instant_of(text, timezone=settings().timezone)

@@ -1,10 +1,12 @@
 """What `automagik db verify` says."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from automagik.cli.printer import Column, Output, Printer
+from automagik.cli.printer import Column, Output, Printer, visible
 
 if TYPE_CHECKING:
+    from automagik.core.tasks.verify import Violation
     from automagik.core.verification import Verification
 
 _COLUMNS = (Column("rule", "Broken promise"), Column("details"))
@@ -17,6 +19,8 @@ def tell(printer: Printer, found: "Verification") -> None:
         checked = {key: getattr(found, key) for key in ("rules", "tasks", "attempts")}
         checked["occurrences"] = found.occurrences
         printer.item({"items": items, "checked": checked, "notes": found.notes})
+    elif printer.for_people and not printer.fields and items:
+        printer.raw("".join(f"{line}\n" for each in found.violations for line in _lines(each)))
     else:
         printer.items(items, _COLUMNS, empty="✓ Every promise was kept.")
     for note in found.notes:
@@ -25,3 +29,10 @@ def tell(printer: Printer, found: "Verification") -> None:
         f"{found.rules} rules checked on {found.tasks:,} tasks, {found.attempts:,} attempts and"
         f" {found.occurrences:,} occurrences."
     )
+
+
+def _lines(violation: "Violation") -> Iterator[str]:
+    """Each id in one piece, however narrow the terminal is."""
+    yield f"✗ {visible(violation.rule)}"
+    for name, value in violation.details.items():
+        yield f"  {name} {visible(str(value))}"

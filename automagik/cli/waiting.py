@@ -7,7 +7,7 @@ import typer
 
 from automagik.cli import task_report
 from automagik.cli.context import database, printer, settings
-from automagik.cli.failures import INTERRUPTED
+from automagik.cli.watching import leaving
 
 if TYPE_CHECKING:
     from automagik.core.tasks.manager import TaskManager
@@ -24,11 +24,8 @@ def finish(tasks: "TaskManager", task: "Task", *, timeout: timedelta | None = No
     printer().say(f"Task {task.id}")
     if not task.state.is_final:
         _say_what_it_waits_for(task)
-    try:
+    with leaving(f"The task goes on. Come back with: automagik tasks watch {task.id}"):
         ended = tasks.wait(task.id, timeout=timeout)
-    except KeyboardInterrupt:
-        printer().say(f"\nThe task goes on. Come back with: automagik tasks watch {task.id}")
-        raise typer.Exit(INTERRUPTED) from None
     if ended.state is not TaskState.COMPLETED:
         task_report.ending(printer(), ended)
         raise typer.Exit(1)

@@ -86,6 +86,11 @@ class QueueManager:
         with self._database.transaction() as connection:
             return list_queues(connection, default=self._default, lease=self._lease)
 
+    def get(self, name: str) -> Queue:
+        """Raises NotFound."""
+        with self._database.transaction() as connection:
+            return self._find(connection, name)
+
     def pause(self, name: str, *, reason: str | None = None) -> Queue:
         """Nothing of it starts until it is resumed; what runs goes on. Raises NotFound.
 

@@ -42,7 +42,7 @@ $$
 """
 
 # In the transaction that ends a task, so no end is ever missed. Most tasks have no followers: two
-# looks at small indexes.
+# looks at small indexes. The past that a backfill makes up for starts nothing in the present.
 TELL_FOLLOWERS = """
     INSERT INTO follow_ups (schedule_id, parent_task_id, parent_attempt, ended_at)
     SELECT s.id, n.id, n.attempt, n.finished_at
@@ -53,7 +53,7 @@ TELL_FOLLOWERS = """
         SELECT id, expr, status FROM schedules WHERE after_flow_id = n.flow_id
     ) s
     WHERE n.state IN ('completed', 'failed') AND o.state <> n.state
-        AND s.status IN ('active', 'paused') AND (
+        AND n.backfill_id IS NULL AND s.status IN ('active', 'paused') AND (
             s.expr IN (n.state, 'any') OR s.expr = 'recovered' AND n.state = 'completed'
         );
     IF FOUND OR EXISTS (

@@ -23,6 +23,7 @@ WATCHED = {
     "task_events": "INSERT",
     "task_logs": "INSERT",
     "schedules": "INSERT OR UPDATE OR DELETE",
+    "backfills": "INSERT OR UPDATE OR DELETE",
 }
 
 

@@ -1,13 +1,15 @@
 """Runs `automagik` on a terminal, as a person does: with a size, keys, and signals from keys.
 
-`python -m tests.cli.terminal` is a process that has imported all commands; each run is a fork of
-it. It ends with the process that started it.
+`python -m tests.cli.terminal` is a process that has imported everything that commands need; each
+run is a fork of it. It ends with the process that started it.
 """
 
 import errno
 import fcntl
+import gc
 import json
 import os
+import pkgutil
 import pty
 import re
 import select
@@ -23,8 +25,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from automagik.cli.cli import ENTRIES, main
+import automagik.cli
+import automagik.core
+from automagik.cli.cli import ENTRIES, load, main
 
+_LATE = (
+    "rich.live",
+    "rich.markup",
+    "rich.progress",
+    "rich.table",
+    "sqlalchemy.dialects.postgresql",
+)
+"""What commands import beside our own modules once they need it."""
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][AB0]|\r")
 
 
@@ -90,8 +102,15 @@ def terminal_server() -> Iterator["subprocess.Popen[str]"]:
 
 
 def serve() -> None:
+    for package in (automagik.cli, automagik.core):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
+    for name in _LATE:
+        import_module(name)
     for name in ENTRIES:
-        import_module(f"automagik.cli.commands.{name}")
+        load(name)
+    # Nothing of it is ever garbage, so that the forks share its pages.
+    gc.freeze()
     for line in sys.stdin:
         sys.stdout.write(json.dumps(_run(json.loads(line))) + "\n")
         sys.stdout.flush()

@@ -12,7 +12,6 @@ from automagik.cli.printer import Printer
 from automagik.core.config import Settings
 from automagik.core.database.session import WAKE, Database
 from automagik.core.flows.values import Flow
-from automagik.core.scheduler import backfill_manager
 from automagik.core.scheduler.backfill_manager import BackfillManager
 from automagik.core.scheduler.backfills import advance
 from automagik.core.tasks.states import TaskState
@@ -36,9 +35,8 @@ def database(settings: Settings) -> Iterator[Database]:
 
 
 @pytest.fixture(autouse=True)
-def hourly(cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch) -> Flow:
-    """A schedule of that name, and a follower that does not wait long."""
-    monkeypatch.setattr(backfill_manager, "POLL", timedelta(milliseconds=10))
+def hourly(cli: Cli, database: Database) -> Flow:
+    """A schedule of that name."""
     flow = add_flow(database)
     created = cli("schedules", "create", "Echo", "--name", "hourly", "--cron", "0 * * * *")
     assert created.exit_code == 0, created.stderr
@@ -148,6 +146,19 @@ def test_ctrl_c_leaves_it_alone(
 
     assert found.exit_code == 130
     assert "The backfill goes on. Come back with: automagik backfills watch" in found.stderr
+    assert rows(database, "SELECT state FROM backfills") == ["running"]
+
+
+@pytest.mark.parametrize("words", [[], ["--wait"]])
+def test_waiting_ends_with_8_when_the_time_is_up(
+    cli: Cli, database: Database, words: list[str]
+) -> None:
+    found = cli("schedules", "backfill", "hourly", *HOURS, *words, "--wait-timeout", "0.1s")
+    watched = cli("backfills", "watch", "@last", "--timeout", "0.1s")
+
+    assert (found.exit_code, watched.exit_code) == (8, 8)
+    assert "is still running" in found.stderr
+    assert "automagik backfills watch" in watched.stderr
     assert rows(database, "SELECT state FROM backfills") == ["running"]
 
 

@@ -53,6 +53,23 @@ def test_labels_are_given_changed_shown_and_asked_for(cli: Cli, echo: Flow) -> N
 
 @pytest.mark.usefixtures("three")
 class TestMany:
+    def test_statuses_are_said_as_states_of_tasks_are(self, cli: Cli) -> None:
+        cli("schedules", "pause", "a")
+
+        def names(*words: str) -> list[str]:
+            return sorted(cli("schedules", "list", "-o", "name", *words).stdout.split())
+
+        assert names("--status", "paused") == ["a"]
+        assert names("--status", "paused,active") == ["a", "b", "c"]
+        assert names("--status", "paused", "--status", "active") == ["a", "b", "c"]
+        wrong = cli("schedules", "list", "--status", "pausd")
+        assert (wrong.exit_code, "Did you mean 'paused'?" in wrong.stderr) == (2, True)
+
+    def test_the_newest_is_the_last(self, cli: Cli) -> None:
+        assert cli("schedules", "show", "@last", "-o", "json").json["name"] == "c"
+        cli("schedules", "trigger", "@last")
+        assert len(cli("tasks", "list", "--schedule", "@last").lines) == 1
+
     def test_names_are_all_taken_once(self, cli: Cli, database: Database) -> None:
         done = cli("schedules", "pause", "a", "c", "a", "--note", "why")
 
@@ -118,6 +135,14 @@ class TestMany:
         done = cli("schedules", "delete", "--label", "team=ops", "--yes")
 
         assert (done.exit_code, statuses(database)) == (0, {"c": "active"})
+
+    def test_filters_trigger_the_active_ones_unless_a_status_is_said(self, cli: Cli) -> None:
+        cli("schedules", "pause", "a")
+
+        assert len(cli("schedules", "trigger", "--all").stdout.split()) == 2
+        assert len(cli("schedules", "trigger", "--label", "team=ops").stdout.split()) == 1
+        assert len(cli("schedules", "trigger", "--status", "paused").stdout.split()) == 1
+        assert len(cli("schedules", "trigger", "a").stdout.split()) == 1
 
     def test_trigger_prints_an_id_for_each_that_began(
         self, cli: Cli, database: Database, echo: Flow

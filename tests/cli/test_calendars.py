@@ -45,11 +45,15 @@ def test_a_calendar_is_imported_listed_shown_heeded_and_deleted(
     in_use = cli("calendars", "delete", "de", "--yes")
     cli("schedules", "delete", "echo-cron", "--yes")
     unasked = cli("calendars", "delete", "de")
+    tried = cli("calendars", "delete", "de", "--dry-run")
     deleted = cli("calendars", "delete", "de", "--yes")
 
     assert (first.exit_code, first.stderr) == (
         0,
-        "✓ Calendar de: 2 holidays · 2 new, 0 gone.\n",
+        (
+            "✓ Calendar de: 2 holidays · 2 new, 0 gone.\n"
+            "  Next: automagik schedules update SCHEDULE --calendar de\n"
+        ),
     )
     assert created.exit_code == 0, created.stderr
     assert "3 holidays · 2 new, 1 gone." in again.stderr
@@ -60,6 +64,10 @@ def test_a_calendar_is_imported_listed_shown_heeded_and_deleted(
     assert "holidays of de" in schedule["rule"]
     assert (in_use.exit_code, "echo-cron" in in_use.stderr) == (6, True)
     assert (unasked.exit_code, deleted.exit_code) == (2, 0)
+    assert tried.stderr == (
+        "This would delete calendar de with 3 holiday(s). Nothing was changed.\n"
+    )
+    assert cli("calendars", "delete", "de", "--dry-run").exit_code == 3
     assert "automagik calendars import" in cli("calendars", "list").stderr
 
 

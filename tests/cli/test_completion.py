@@ -24,7 +24,8 @@ from tests.core.tasks.rows import add_flow, add_schedule
 
 NAMED = {
     *("FLOW", "[FLOW]…", "SCHEDULE", "SOURCE", "QUEUE", "WORKER"),
-    *("PROFILE", "STATE,…", "CODE", "LEVEL", "ZONE", "FILE|-", "FILE.ics|-"),
+    *("PROFILE", "STATE,…", "STATUS,…", "[SCHEDULE]…", "TYPE", "CODE"),
+    *("LEVEL", "ZONE", "FILE|-", "FILE.ics|-"),
 }
 """What stands for a word that can be completed; a new option with one of them needs it, too."""
 
@@ -79,6 +80,12 @@ def leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:
         ("automagik tasks list -o js", ["json", "jsonl"]),
         ("automagik tasks list --output=js", ["json", "jsonl"]),
         ("automagik tasks list --state failed,c", ["failed,completed", "failed,cancelled"]),
+        ("automagik schedules list --status paused,a", ["paused,active"]),
+        ("automagik schedules create x --type o", ["oneshot"]),
+        ("automagik schedules create x --type a", []),
+        ("automagik schedules update x --unset quiet", ["quiet-hours"]),
+        ("automagik schedules update x --unset lab", ["label", "label:"]),
+        ("automagik flows update x --unset que", ["queue"]),
         ("automagik schedules create x --overlap b", ["buffer-one", "buffer-all"]),
         ("automagik schedules create x --timezone Europe/Berl", ["Europe/Berlin"]),
         ("automagik tasks list --error-code AM-SRC-T", ["AM-SRC-TIMEOUT", "AM-SRC-TLS"]),
@@ -128,6 +135,9 @@ NAMES = {
     "automagik flows run x --queue ": "gpu",
     "automagik tasks list --worker ": "worker@here",
     "automagik tasks show @": "@last",
+    "automagik schedules show @": "@last",
+    "automagik workers show ": "worker@here",
+    "automagik queues show ": "gpu",
 }
 
 

@@ -18,6 +18,7 @@ from automagik.core.tasks.states import TaskState
 from automagik.demo.faults import Fault, answer
 from automagik.demo.server import DemoServer
 from tests.cli.command_line import Cli
+from tests.cli.terminal import Terminal
 from tests.core.flows.synced import add_source, add_task, built_in, recorded
 from tests.core.records import add_worker
 from tests.core.tasks.rows import end, start
@@ -95,6 +96,19 @@ class TestSync:
         [flow] = result.items
         assert flow["input_component"]
         assert [choice["role"] for choice in flow["choices"]] == ["output"]
+
+    @pytest.mark.usefixtures("server")
+    def test_on_a_terminal_it_shows_how_far_it_is_and_makes_room_for_a_question(
+        self, terminal: Terminal
+    ) -> None:
+        answers = {"Which is the input?": "1\r", "Which is the output?": "\r"}
+        shown = terminal("flows", "sync", keys=answers, columns=120)
+        again = terminal("flows", "sync", "-q", keys=answers)
+
+        assert shown.exit_code == 0
+        assert "1 flow · " in shown.text
+        assert "3 added" in shown.text
+        assert "1 flow · " not in again.text
 
     @pytest.mark.parametrize("answers", ["", "9\n"])
     def test_the_end_of_input_means_to_decide_later_and_the_rest_is_synced(
@@ -399,6 +413,13 @@ class TestUpdate:
 class TestDelete:
     def test_it_must_be_confirmed(self, synced: Cli) -> None:
         assert synced("flows", "delete", "Echo").exit_code == 2
+        assert synced("flows", "show", "Echo").exit_code == 0
+
+    def test_a_dry_run_says_what_would_go(self, synced: Cli) -> None:
+        tried = synced("flows", "delete", "Echo", "--dry-run")
+
+        assert (tried.exit_code, tried.stdout) == (0, "")
+        assert "'Echo' with 0 schedules, 0 tasks" in tried.stderr
         assert synced("flows", "show", "Echo").exit_code == 0
 
     def test_it_says_what_goes_along(self, synced: Cli) -> None:

@@ -24,8 +24,12 @@ from automagik.cli.cli import ENTRIES, load
 from automagik.cli.failures import as_known, ending
 from automagik.cli.printer import Column, Output, Printer
 from automagik.cli.times import at, duration, parse_duration, relative
+from automagik.core.config import Settings
+from automagik.core.database.session import Database
 from automagik.core.exceptions import InvalidInput, NotFound, RedisUnreachable, Unreachable
 from tests.cli.command_line import Cli
+from tests.cli.terminal import Terminal
+from tests.core.scheduler.stored import add_flow
 
 HEAVY = {"sqlalchemy", "celery", "redis", "requests", "alembic", "pydantic_settings"}
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
@@ -330,6 +334,19 @@ def test_only_a_yes_confirms(
 
     assert outcome.exit_code == exit_code
     assert ("Nothing was changed." in capsys.readouterr().err) is bool(exit_code)
+
+
+def test_no_input_asks_nobody(terminal: Terminal, settings: Settings) -> None:
+    database = Database(settings.require_database_url())
+    add_flow(database)
+    database.dispose()
+
+    asked = terminal("flows", "delete", "Echo", keys={"[y/N]": "n\r"})
+    silent = terminal("flows", "delete", "Echo", "--no-input")
+
+    assert (asked.exit_code, "Nothing was changed." in asked.text) == (1, True)
+    assert (silent.exit_code, "[y/N]" in silent.text) == (2, False)
+    assert "--yes" in silent.text
 
 
 def test_a_narrow_encoding_does_not_break_the_output() -> None:

@@ -49,7 +49,7 @@ def test_pausing_says_how_to_go_on_and_resuming_how_much_waits(
     assert cli("queues", "list", "-o", "json").items[1]["paused_at"] is None
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume"])
+@pytest.mark.parametrize("verb", ["show", "pause", "resume"])
 def test_an_unknown_queue_ends_with_3_and_the_nearest_name(
     cli: Cli, database: Database, verb: str
 ) -> None:
@@ -57,3 +57,15 @@ def test_an_unknown_queue_ends_with_3_and_the_nearest_name(
 
     assert (result.exit_code, result.stdout) == (3, "")
     assert "Did you mean 'gpu'" in result.stderr
+
+
+def test_one_queue_says_when_nobody_takes_from_it(cli: Cli, database: Database) -> None:
+    add_worker(database)
+    add_task(database, add_flow(database), queue="gpu")
+
+    shown = cli("queues", "show", "gpu", "-o", "json")
+    usual = cli("queues", "show", "automagik", "-o", "json")
+
+    assert (shown.json["name"], shown.json["due"], shown.json["workers"]) == ("gpu", 1, 0)
+    assert "celery -A automagik worker -Q gpu" in shown.stderr
+    assert (usual.json["workers"], usual.stderr) == (1, "")

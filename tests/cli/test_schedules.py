@@ -91,6 +91,11 @@ def test_preview_tells_what_happens_when_clocks_change(offline_cli: Cli) -> None
     assert {item["timezone"] for item in result.items} == {"Europe/Berlin"}
 
 
+def test_preview_tells_that_a_name_decides_what_h_is(offline_cli: Cli) -> None:
+    assert "name" in offline_cli("schedules", "preview", "--cron", "H 3 * * *").stderr
+    assert "name" not in offline_cli("schedules", "preview", "--cron", "0 3 * * *").stderr
+
+
 def test_preview_takes_a_date_for_its_midnight(offline_cli: Cli) -> None:
     words = ("schedules", "preview", "--every", "1h", "--timezone", "Europe/Berlin", "-n", "1")
 

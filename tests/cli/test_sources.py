@@ -69,11 +69,19 @@ def test_the_key_is_no_option_value(cli: Cli, server: DemoServer) -> None:
 def test_a_person_is_asked_for_the_key_and_it_is_not_echoed(
     settings: Settings, server: DemoServer, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "automagik", "sources", "add", "prod", server.url]
+    seen = typed("sources", "add", "prod", server.url, folder=tmp_path)
+
+    assert seen.startswith(b"API key")
+    assert b"prod" in seen
+    assert CANARY.encode() not in seen
+
+
+def typed(*words: str, folder: Path) -> bytes:
+    """All that a person sees who enters the key when asked."""
     terminal, other_end = pty.openpty()
     process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
+        [sys.executable, "-m", "automagik", *words],
+        cwd=folder,
         stdin=other_end,
         stdout=subprocess.PIPE,
         stderr=other_end,
@@ -89,11 +97,8 @@ def test_a_person_is_asked_for_the_key_and_it_is_not_echoed(
     printed, _ = process.communicate(timeout=30)
     seen += os.read(terminal, 1000)
     os.close(terminal)
-
     assert process.returncode == 0, seen
-    assert seen.startswith(b"API key")
-    assert b"prod" in printed
-    assert CANARY.encode() not in seen + printed
+    return seen + printed
 
 
 @pytest.mark.parametrize("content", ["", "two words", "schlüssel"])
@@ -207,11 +212,41 @@ def test_update_tries_a_new_key_first(added: Result, cli: Cli) -> None:
     assert cli("sources", "test", name).exit_code == 0
 
 
+def test_another_server_needs_the_key_once_more(added: Result, cli: Cli, key_file: str) -> None:
+    with DemoServer(api_key=CANARY) as moved:
+        refused = cli("sources", "update", "prod", "--url", moved.url)
+        none = cli("sources", "update", "prod", "--url", moved.url, "--unset", "api-key")
+        where = cli("sources", "show", "prod", "-o", "json").json["url"]
+        done = cli("sources", "update", "prod", "--url", moved.url, "--api-key-file", key_file)
+
+        assert (refused.exit_code, none.exit_code, done.exit_code) == (2, 4, 0)
+        assert where == added.json["url"]
+        assert "--api-key-file FILE" in refused.stderr
+        assert "--unset api-key" in refused.stderr
+        assert cli("sources", "test", "prod").exit_code == 0
+    for each in (refused, none, done):
+        assert CANARY not in each.stdout + each.stderr
+
+
+def test_a_person_is_asked_for_the_key_to_another_server(
+    added: Result, settings: Settings, tmp_path: Path
+) -> None:
+    with DemoServer(api_key=CANARY) as moved:
+        seen = typed("sources", "update", "prod", "--url", moved.url, folder=tmp_path)
+
+    assert seen.startswith(b"API key")
+    assert moved.url.encode() in seen
+    assert CANARY.encode() not in seen
+
+
 def test_delete_must_be_confirmed_and_needs_leave_to_take_flows(added: Result, cli: Cli) -> None:
     name = added.json["name"]
     cli("flows", "sync")
 
     assert cli("sources", "delete", name).exit_code == 2
+    assert cli("sources", "delete", name, "--dry-run").exit_code == 6
+    tried = cli("sources", "delete", name, "--with-flows", "--dry-run")
+    assert (tried.exit_code, "with 4 flows, 0 schedules" in tried.stderr) == (0, True)
     assert cli("sources", "delete", name, "--yes").exit_code == 6
     assert cli("sources", "delete", name, "--with-flows", "--yes").exit_code == 0
     assert cli("flows", "list", "-o", "json").items == []

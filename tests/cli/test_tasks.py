@@ -14,6 +14,7 @@ from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.values import Task
 from tests.cli.command_line import Cli
+from tests.core.records import rows
 from tests.core.tasks.rows import add_flow, end, say, start
 
 LONG = "word " * 500
@@ -116,6 +117,23 @@ class TestLogs:
 
         assert [line[-1] for line in everything.lines] == ["thinking", "odd"]
         assert [line[-1] for line in grave.lines] == ["odd"]
+
+    @pytest.mark.parametrize("words", [(), ("--follow",)])
+    def test_they_come_from_a_time_on(
+        self, cli: Cli, database: Database, completed: Task, words: tuple[str, ...]
+    ) -> None:
+        rows(
+            database,
+            "UPDATE task_logs SET at = at - interval '1 hour' WHERE level = 'debug' RETURNING 1",
+        )
+
+        def said(since: str) -> list[str]:
+            found = cli("tasks", "logs", str(completed.id), "--since", since, *words)
+            assert found.exit_code == 0, found.stderr
+            return [line[-1] for line in found.lines]
+
+        assert said("10m") == ["odd"]
+        assert said("2h") == said("2026-01-01") == ["thinking", "odd"]
 
     def test_following_ends_with_the_task(self, cli: Cli, completed: Task) -> None:
         result = cli("tasks", "logs", str(completed.id), "--follow", "-o", "jsonl")

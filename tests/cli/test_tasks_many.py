@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,9 +13,11 @@ from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.values import Task
 from tests.cli.command_line import Cli
-from tests.core.records import add_task, rows
+from tests.core.records import add_schedules, add_task, rows
 from tests.core.scheduler import stored
 from tests.core.tasks.rows import add_flow
+
+AT = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -99,6 +102,110 @@ class TestCancelMany:
         result = cli("tasks", "cancel", "--state", "running", "--yes")
 
         assert (result.exit_code, result.stderr) == (0, "No task is like that.\n")
+
+
+class TestDeleteMany:
+    def test_those_that_have_ended(self, cli: Cli, database: Database) -> None:
+        many(database)
+        result = cli("tasks", "delete", "--flow", "Echo", "--yes")
+
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr.splitlines()[-1] == "✓ 205 task(s) deleted."
+        assert states(database) == ["pending", "running"]
+
+    def test_in_batches_it_says_how_far_it_is(self, cli: Cli, database: Database) -> None:
+        many(database)
+        result = cli("tasks", "delete", "--flow", "Echo", "--state", "failed", "--yes")
+
+        assert result.stderr.splitlines() == [
+            "100 of 203 task(s) deleted",
+            "200 of 203 task(s) deleted",
+            "203 of 203 task(s) deleted",
+            "✓ 203 task(s) deleted.",
+        ]
+        assert "100" not in cli("tasks", "delete", "--since", "1h", "--yes", "-q").stderr
+
+    def test_running_ones_stay_also_when_they_are_named(self, cli: Cli, database: Database) -> None:
+        many(database)
+        result = cli("tasks", "delete", "--state", "pending,running", "--yes")
+
+        assert "1 had moved on meanwhile and were left alone" in result.stderr
+        assert set(states(database)) == {"completed", "failed", "running"}
+
+    @pytest.mark.parametrize("by_id", [True, False])
+    def test_a_dry_run_deletes_nothing(
+        self, cli: Cli, database: Database, some: list[Task], *, by_id: bool
+    ) -> None:
+        which = (str(some[0].id),) if by_id else ("--search", "Ulm")
+        result = cli("tasks", "delete", *which, "--dry-run", "-o", "name")
+
+        assert (result.exit_code, result.stdout.split()) == (0, [str(some[0].id)])
+        assert "1 task(s) would be deleted. Nothing was changed." in result.stderr
+        assert states(database) == [task.state for task in some]
+
+    def test_without_a_yes_nothing_goes(
+        self, cli: Cli, database: Database, some: list[Task]
+    ) -> None:
+        assert cli("tasks", "delete", "--flow", "Echo").exit_code == 2
+        assert cli("tasks", "delete", "--yes").exit_code == 2
+        assert states(database) == [task.state for task in some]
+
+    def test_the_schedule_claims_no_more_that_it_told_of_them(
+        self, cli: Cli, database: Database
+    ) -> None:
+        flow = stored.add_flow(database)
+        [first, second] = add_schedules(database, flow, 2, counts_from=AT)
+        for hours, schedule_id in ((1, first), (3, first), (2, second)):
+            add_task(
+                database,
+                flow,
+                state=TaskState.FAILED,
+                schedule_id=schedule_id,
+                scheduled_for=AT + timedelta(hours=hours),
+            )
+        cli("tasks", "delete", "--state", "failed", "--yes")
+
+        told = rows(database, "SELECT counts_from FROM schedules ORDER BY id")
+        assert told == [AT + timedelta(hours=3), AT + timedelta(hours=2)]
+
+
+def many(database: Database) -> None:
+    flow = stored.add_flow(database)
+    add_task(database, flow)
+    add_task(database, flow, state=TaskState.RUNNING)
+    for state, count in ((TaskState.COMPLETED, 2), (TaskState.FAILED, 203)):
+        rows(
+            database,
+            """
+            INSERT INTO tasks (id, flow_id, flow_version_id, source_id, max_retries, max_attempts,
+                timeout_seconds, state, finished_at)
+            SELECT gen_random_uuid(), flow_id, flow_version_id, source_id, 3, 4, 20, :state, now()
+            FROM generate_series(1, :count),
+                (SELECT flow_id, flow_version_id, source_id FROM tasks LIMIT 1) one
+            RETURNING 1
+            """,
+            state=state,
+            count=count,
+        )
+
+
+class TestWaiting:
+    @pytest.mark.parametrize("words", [["replay"], ["replay", "--wait"]])
+    def test_a_replay_is_waited_for_so_long(
+        self, cli: Cli, some: list[Task], words: list[str]
+    ) -> None:
+        result = cli("tasks", *words, str(some[0].id), "--wait-timeout", "0.1s")
+
+        assert result.exit_code == 8
+        assert "is still pending" in result.stderr
+
+    def test_so_is_a_run_that_a_schedule_is_asked_for(self, cli: Cli, database: Database) -> None:
+        stored.add_flow(database)
+        cli("schedules", "create", "Echo", "--name", "hourly", "--every", "1h")
+        result = cli("schedules", "trigger", "@last", "--wait-timeout", "0.1s")
+
+        assert result.exit_code == 8
+        assert "automagik tasks watch" in result.stderr
 
 
 class TestReplay:
@@ -212,6 +319,15 @@ class TestFailures:
 
         assert (failure["tasks"], failure["cause"]) == (2, "no city <n>")
         assert failure["last_task_id"] == str(some[1].id)
+
+    @pytest.mark.usefixtures("some")
+    @pytest.mark.parametrize("command", ["failures", "stats"])
+    def test_since_is_what_it_is_for_lists(self, cli: Cli, command: str) -> None:
+        for since in ("1h", "2026-01-01", "2026-01-01T09:00Z"):
+            assert len(cli(command, "--since", since, "-o", "json").items) == 1, since
+        assert cli(command, "--since", "yesterdayish").exit_code == 2
+        future = cli(command, "--since", "2999-01-01")
+        assert (future.exit_code, "lies in the future" in future.stderr) == (2, True)
 
     def test_nothing_failed(self, cli: Cli) -> None:
         assert cli("failures").stderr == "Nothing failed.\n"

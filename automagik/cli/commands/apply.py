@@ -40,7 +40,10 @@ def apply(
         typer.Option("--prune", help="Delete what came from files of this project and left them."),
     ] = False,
     take_over: Annotated[
-        bool, typer.Option("--take-over", help="Also change what belongs to another project.")
+        bool,
+        typer.Option(
+            "--take-over", help="Also change what was made by hand, or is another project's."
+        ),
     ] = False,
     only: Annotated[
         Literal["sources", "calendars", "schedules"] | None,
@@ -93,15 +96,19 @@ def _told_anyway(manifest: "Manifest") -> Iterator[None]:
 
 
 def _read(file: str) -> "ManifestFile":
-    from automagik.core.manifest.document import read_text
+    from automagik.core.manifest.document import LONGEST, read_text
     from automagik.core.manifest.values import ManifestFile
 
     if file == "-":
-        text = sys.stdin.read().removeprefix("\ufeff")
+        text = sys.stdin.read(LONGEST + 1).removeprefix("\ufeff")
         return ManifestFile(name="stdin", text=text, folder=Path())
     path = Path(file)
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as opened:
+            raw = opened.read(LONGEST + 1)
     except OSError as error:
-        raise InvalidInput(f"Cannot read {file}: {error.strerror}.") from error
+        raise InvalidInput(
+            f"Cannot read {file}: {error.strerror}.",
+            hint="Give a file that can be read, or - for stdin.",
+        ) from error
     return ManifestFile(name=file, text=read_text(raw, file=file), folder=path.parent)

@@ -1,5 +1,6 @@
 """`automagik backfills`: runs for stretches of the past, once they have begun."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -7,8 +8,8 @@ import typer
 
 from automagik.cli import known, person
 from automagik.cli.context import database, printer, settings
-from automagik.cli.failures import INTERRUPTED
-from automagik.cli.options import Yes
+from automagik.cli.options import GiveUp, Limit, Yes
+from automagik.cli.watching import leaving
 
 if TYPE_CHECKING:
     from automagik.core.scheduler.backfill_manager import BackfillManager
@@ -39,7 +40,7 @@ def list_(
         ),
     ] = None,
     running: Annotated[bool, typer.Option("--running", help="Only those that go on.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 50,
+    limit: Limit = 50,
 ) -> None:
     """List backfills, the newest first.
 
@@ -69,12 +70,14 @@ def show(backfill: Ref) -> None:
 
 
 @app.command()
-def watch(backfill: Ref) -> None:
-    """Follow a backfill until its end; Ctrl-C leaves it alone. Exits with 1 when a run failed.
+def watch(backfill: Ref, *, timeout: GiveUp = None) -> None:
+    """Follow a backfill until its end; Ctrl-C leaves it alone.
 
-    Example: automagik backfills watch @last
+    The exit code is 0 if all its runs completed, 1 if not, 8 after the timeout.
+
+    Example: automagik backfills watch @last --timeout 10m
     """
-    finish(manager().get(_resolve(backfill)))
+    finish(manager().get(_resolve(backfill)), timeout=timeout)
 
 
 @app.command()
@@ -90,21 +93,16 @@ def cancel(backfill: Ref, *, yes: Yes = False) -> None:
     printer().say(f"✓ Backfill {cancelled.id} cancelled{goes_on}.")
 
 
-def finish(backfill: "Backfill") -> None:
-    """Until its end: the exit code says whether all went well."""
+def finish(backfill: "Backfill", *, timeout: timedelta | None = None) -> None:
+    """Until its end: the exit code says whether all went well. Raises StillPending."""
     from automagik.cli import backfill_report
     from automagik.cli.waiting import say_if_nobody_works
 
     if not backfill.state.is_final:
         say_if_nobody_works("its runs wait")
-    try:
-        states = manager().follow(backfill.id)
+    with leaving(f"The backfill goes on. Come back with: automagik backfills watch {backfill.id}"):
+        states = manager().follow(backfill.id, timeout=timeout)
         ended = backfill_report.follow(printer(), states, total=backfill.occurrences)
-    except KeyboardInterrupt:
-        printer().say(
-            f"\nThe backfill goes on. Come back with: automagik backfills watch {backfill.id}"
-        )
-        raise typer.Exit(INTERRUPTED) from None
     if ended is None:
         return
     if printer().output:

@@ -32,7 +32,7 @@ def calendar(
     flow: Annotated[
         str | None,
         typer.Option(
-            "--flow", "-f", metavar="FLOW", help="Only of this flow.", autocompletion=known.flows
+            "--flow", metavar="FLOW", help="Only of this flow.", autocompletion=known.flows
         ),
     ] = None,
     label: Annotated[

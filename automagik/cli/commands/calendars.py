@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from automagik.cli import context, known, person
-from automagik.cli.options import Yes
+from automagik.cli.options import DryRun, Yes
 from automagik.cli.printer import Column
 from automagik.core.exceptions import InvalidInput
 
@@ -49,9 +49,14 @@ def import_(
 
     Example: automagik calendars import de holidays.ics
     """
-    done = _manager().import_ics(name, _read(file))
+    text = _read(file)
+    with context.printer().progress(total=None) as tell:
+        tell(0, f"Importing {name}, and moving the schedules that use it")
+        done = _manager().import_ics(name, text)
     say = context.printer().say
     say(f"✓ Calendar {name}: {done.days} holidays · {done.added} new, {done.removed} gone.")
+    if done.added == done.days:
+        say(f"  Next: automagik schedules update SCHEDULE --calendar {name}")
     for schedule in done.moved_schedules:
         say(f"  Schedule {schedule} has another next run.")
 
@@ -80,13 +85,22 @@ def show(name: Name) -> None:
 
 
 @app.command()
-def delete(name: Name, *, yes: Yes = False) -> None:
+def delete(name: Name, *, dry_run: DryRun = False, yes: Yes = False) -> None:
     """Delete a calendar that no schedule uses.
+
+    Example: automagik calendars delete de --dry-run
 
     Example: automagik calendars delete de --yes
     """
-    person.confirm(f"Delete calendar {name}?", yes=yes)
-    _manager().delete(name)
+    calendars = _manager()
+    days = len(calendars.holidays(name))
+    if dry_run:
+        users = next((each.schedules for each in calendars.list() if each.name == name), 0)
+        used = f"It stays while {users} schedule(s) use it." if users else "Nothing was changed."
+        context.printer().say(f"This would delete calendar {name} with {days} holiday(s). {used}")
+        return
+    person.confirm(f"Delete calendar {name} with {days} holiday(s)?", yes=yes)
+    calendars.delete(name)
     context.printer().say(f"✓ Calendar {name} deleted.")
 
 
@@ -97,7 +111,10 @@ def _read(file: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"The file {file} cannot be read: {error}") from error
+        raise InvalidInput(
+            f"The file {file} cannot be read: {error}",
+            hint="Give a file that can be read, or - for stdin.",
+        ) from error
 
 
 def _manager() -> "CalendarManager":

@@ -9,7 +9,7 @@ import typer
 from automagik.cli import context, known
 from automagik.cli.context import printer, settings
 from automagik.cli.person import text_from
-from automagik.cli.printer import Column
+from automagik.cli.printer import Column, Output
 from automagik.core.exceptions import InvalidInput
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def get(key: _Key) -> None:
 
     wanted = known_key(key)
     found: SettingOrigin = next(each for each in origins(settings()) if each.key == wanted)
-    if printer().speaks_json:
+    if printer().output not in (None, Output.TABLE, Output.WIDE, Output.TSV, Output.NAME):
         printer().item(asdict(found), _SETTINGS)
     elif found.value is not None:
         printer().raw(f"{found.value}\n")

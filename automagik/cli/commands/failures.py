@@ -1,18 +1,17 @@
 """`automagik failures`: why runs failed."""
 
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Annotated
 
 import typer
 
 from automagik.cli.context import database, printer, settings
+from automagik.cli.moments import age
 from automagik.cli.printer import Column
-from automagik.cli.times import ago, parse_duration
+from automagik.cli.times import ago
 
 app = typer.Typer()
 
-_DAY = timedelta(days=1)
 _COLUMNS = (
     Column("fingerprint", "Cause"),
     Column("tasks"),
@@ -29,14 +28,9 @@ _COLUMNS = (
 def failures(
     *,
     since: Annotated[
-        timedelta | None,
-        typer.Option(
-            "--since",
-            parser=parse_duration,
-            metavar="DURATION",
-            help="How far back; by default 1d.",
-        ),
-    ] = None,
+        str,
+        typer.Option("--since", metavar="TIME", help="Ended since: 2h, a date or an instant."),
+    ] = "1d",
 ) -> None:
     """Show why runs failed for good: one line per cause, what came oftest first.
 
@@ -46,5 +40,5 @@ def failures(
     """
     from automagik.core.tasks.manager import TaskManager
 
-    found = TaskManager(database(), settings()).failures(age=since or _DAY)
+    found = TaskManager(database(), settings()).failures(age=age(since))
     printer().items([asdict(each) for each in found], _COLUMNS, empty="Nothing failed.")

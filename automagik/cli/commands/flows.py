@@ -1,6 +1,5 @@
 """`automagik flows …`: sync, look at, run, change and delete flows."""
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +9,7 @@ from automagik.cli.commands.sources import ensure_default, open_sources
 from automagik.cli.context import database, printer, settings
 from automagik.cli.failures import INTERRUPTED
 from automagik.cli.options import (
+    DryRun,
     InputText,
     MaxRetries,
     Priority,
@@ -18,9 +18,9 @@ from automagik.cli.options import (
     Timeout,
     Tweaks,
     Wait,
+    WaitTimeout,
     Yes,
 )
-from automagik.cli.times import parse_duration
 from automagik.core.exceptions import InvalidInput
 from automagik.core.flows.values import FlowChange, FlowOption
 
@@ -46,7 +46,6 @@ SourceName = Annotated[
     str | None,
     typer.Option(
         "--source",
-        "-s",
         metavar="SOURCE",
         help="Only of this source.",
         autocompletion=known.sources,
@@ -90,14 +89,15 @@ def sync(
     ensure_default(sources)
     done: list[SyncedFlow] = []
     try:
-        report = FlowSync(database(), settings()).sync(
-            flows or (),
-            source=sources.get(source) if source else None,
-            input_component=input_component,
-            output_component=output_component,
-            choose=flow_report.ask if person.is_there() else None,
-            on_flow=done.append,
-        )
+        with flow_report.syncing(printer(), done) as (choose, on_flow):
+            report = FlowSync(database(), settings()).sync(
+                flows or (),
+                source=sources.get(source) if source else None,
+                input_component=input_component,
+                output_component=output_component,
+                choose=choose if person.is_there() else None,
+                on_flow=on_flow,
+            )
     except KeyboardInterrupt:
         flow_report.broken_off(printer(), done)
         raise typer.Exit(INTERRUPTED) from None
@@ -165,19 +165,13 @@ def run(
         ),
     ] = None,
     wait: Wait = False,
-    wait_timeout: Annotated[
-        timedelta | None,
-        typer.Option(
-            "--wait-timeout",
-            parser=parse_duration,
-            metavar="DURATION",
-            help="Wait at most so long; the run goes on.",
-        ),
-    ] = None,
+    wait_timeout: WaitTimeout = None,
 ) -> None:
     """Run a flow now. Prints the id of the task, or with --wait the output.
 
     Example: automagik flows run "Daily report" --input "Berlin" --wait --wait-timeout 5m
+
+    Example: automagik flows run "Daily report" --input city=Ulm --input days=3
     """
     from automagik.cli import task_report
     from automagik.cli.run_input import run_input_from
@@ -197,7 +191,7 @@ def run(
         idempotency_key=idempotency_key,
         on_existing=_say_existing,
     )
-    if wait or wait_timeout:
+    if wait or wait_timeout is not None:
         finish(tasks, task, timeout=wait_timeout)
         return
     printer().made(task_report.as_item(task))
@@ -249,11 +243,16 @@ def update(
     manager = _manager()
     updated = manager.update(manager.get(flow, source=_source(source)), change)
     flow_report.facts(printer(), updated)
+    printer().say(f"✓ Flow {updated.name!r} updated: it counts for runs from now on.")
 
 
 @app.command()
-def delete(flow: FlowRef, *, source: SourceName = None, yes: Yes = False) -> None:
+def delete(
+    flow: FlowRef, *, source: SourceName = None, dry_run: DryRun = False, yes: Yes = False
+) -> None:
     """Delete a flow here, with its schedules, tasks and logs. Its source keeps it.
+
+    Example: automagik flows delete "Daily report" --dry-run
 
     Example: automagik flows delete "Daily report" --yes
     """
@@ -262,6 +261,9 @@ def delete(flow: FlowRef, *, source: SourceName = None, yes: Yes = False) -> Non
     manager = _manager()
     found = manager.get(flow, source=_source(source))
     what = f"the flow {found.name!r} with {flow_report.in_words(manager.weigh(found))}"
+    if dry_run:
+        printer().say(f"This would delete {what}. Nothing was changed.")
+        return
     person.confirm(f"Delete {what}?", yes=yes)
     manager.delete(found)
     printer().say(f"✓ Deleted {what}.")

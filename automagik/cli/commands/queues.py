@@ -1,11 +1,12 @@
 """`automagik queues …`: what tasks wait in, and who takes from it."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from automagik.cli import context, known
+from automagik.cli.options import Note, Watch
 from automagik.cli.printer import Column
 
 if TYPE_CHECKING:
@@ -30,24 +31,42 @@ _COLUMNS = [
 
 
 @app.command("list")
-def list_queues() -> None:
+def list_queues(*, watch: Watch = False) -> None:
     """List the queues, with their tasks and the live workers that take from them.
 
     A worker takes from the queues that it is started with: celery -A automagik worker -Q gpu
 
     Example: automagik queues list
     """
-    found = [asdict(queue) for queue in _open_queues().list()]
-    context.printer().items(found, _COLUMNS, empty="")
+    queues = _open_queues()
+
+    def read() -> list[dict[str, Any]]:
+        return [asdict(queue) for queue in queues.list()]
+
+    if watch:
+        from automagik.cli import live
+
+        live.show_list(read, lambda _: _COLUMNS, empty="")
+    context.printer().items(read(), _COLUMNS, empty="")
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Show one queue: what waits in it, and who takes from it.
+
+    Example: automagik queues show gpu
+    """
+    queue = _open_queues().get(name)
+    context.printer().item(asdict(queue), [*_COLUMNS, Column("oldest_age", "Longest waiting")])
+    if queue.is_deserted:
+        context.printer().say(f"! No worker takes from it: celery -A automagik worker -Q {name}")
 
 
 @app.command()
 def pause(
     name: Name,
     *,
-    reason: Annotated[
-        str | None, typer.Option("--note", metavar="TEXT", help="Kept with the queue.")
-    ] = None,
+    reason: Note = None,
 ) -> None:
     """Let none of a queue's tasks start until it is resumed; those that run go on.
 

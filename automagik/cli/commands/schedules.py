@@ -88,7 +88,8 @@ def create(
     timezone = rule.timezone or settings().timezone
     found = FlowManager(database(), settings()).get(flow)
     if after is not None and text is None:
-        text = first_input(after.end, found)
+        default = first_input(after.end, found)
+        text = None if default is None else [default]
     schedule = manager().create(
         found,
         after or cadences[0],
@@ -135,6 +136,7 @@ def update(
             "--unset",
             metavar="OPTION",
             help="Leave it to the flow again, or to its default; repeatable.",
+            autocompletion=known.unsettable,
         ),
     ] = None,
 ) -> None:

@@ -7,6 +7,7 @@ import typer
 from automagik.cli.commands import backfills, schedules_read
 from automagik.cli.commands.schedules_read import Name
 from automagik.cli.context import printer
+from automagik.cli.options import Wait, WaitTimeout
 from automagik.core.scheduler.policies import Overlap
 
 if TYPE_CHECKING:
@@ -44,12 +45,13 @@ def backfill(
     max_concurrent: Annotated[
         int, typer.Option("--max-concurrent", help="So many of its runs at a time.")
     ] = 1,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow it until its end.")] = False,
+    wait: Wait = False,
+    wait_timeout: WaitTimeout = None,
 ) -> None:
     """Run what a schedule would have run in a stretch of the past. Prints the id of the backfill.
 
     Occurrences that have a task, whatever became of it, are left alone. The others run oldest
-    first and after all live runs, also when the schedule is paused.
+    first and after all live runs, also when the schedule is paused, and nothing follows them.
 
     Example: automagik schedules backfill greeter-every-5m --from 2026-11-01 --dry-run
 
@@ -68,10 +70,11 @@ def backfill(
     printer().say(backfill_report.in_words(wanted))
     if wanted.schedule.status != "active":
         printer().say(f"  Schedule {wanted.schedule.name} stays {wanted.schedule.status}.")
-    if not (wait and printer().output):
+    is_watched = wait or wait_timeout is not None
+    if not (is_watched and printer().output):
         printer().made(backfill_report.as_item(started))
-    if wait:
-        backfills.finish(started)
+    if is_watched:
+        backfills.finish(started, timeout=wait_timeout)
     else:
         say_if_nobody_works("its runs wait")
         printer().say(f"Watch it with: automagik backfills watch {started.id}")

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from automagik.cli import known
 from automagik.cli.commands.schedules_read import Name, manager, resolve
-from automagik.cli.context import database, printer
+from automagik.cli.context import printer
 from automagik.cli.marks import colour, marked
+from automagik.cli.options import Limit
 from automagik.cli.printer import Column
 from automagik.cli.times import at
+from automagik.cli.words import chosen
 from automagik.core.tasks.states import TaskState
 
 if TYPE_CHECKING:
@@ -26,9 +29,7 @@ _LIMIT = 20
 def history(
     schedule: Name,
     *,
-    limit: Annotated[
-        int, typer.Option("-n", "--limit", min=1, max=10_000, help="How many.")
-    ] = _LIMIT,
+    limit: Limit = _LIMIT,
     begin: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="Not before; a time or a date.")
     ] = None,
@@ -37,8 +38,14 @@ def history(
         typer.Option("--to", metavar="TIME", help="Only before; a date with all its day."),
     ] = None,
     state: Annotated[
-        list[TaskState] | None,
-        typer.Option("--state", "-s", help="Only runs in this state; repeatable."),
+        list[str] | None,
+        typer.Option(
+            "--state",
+            "-s",
+            metavar="STATE,…",
+            help="Only runs in one of these states; repeatable.",
+            autocompletion=known.states,
+        ),
     ] = None,
     skipped: Annotated[
         bool, typer.Option("--skipped", help="Only what became no run; with --state that, too.")
@@ -52,21 +59,18 @@ def history(
     """
     from automagik.core.scheduler.as_typed import instant_of
     from automagik.core.scheduler.history import HistoryFilter
-    from automagik.core.scheduler.history import history as history_of
 
     found = manager().get(resolve(schedule))
     zone = found.timezone
     wanted = HistoryFilter(
         since=None if begin is None else instant_of(begin, timezone=zone),
         before=None if end is None else instant_of(end, timezone=zone, whole_day=True),
-        states=tuple(state or ()),
+        states=chosen(state, TaskState, noun="state"),
         tasks=bool(state) or not skipped,
         skipped=skipped or not state,
         limit=limit,
     )
-    with database().transaction() as connection:
-        entries = history_of(connection, found.id, wanted)
-    _print(entries, zone=zone, limit=limit)
+    _print(manager().history(found.id, wanted), zone=zone, limit=limit)
 
 
 def _print(entries: "Sequence[Entry]", *, zone: str, limit: int) -> None:

@@ -11,7 +11,7 @@ from automagik.cli import bulk, known, person
 from automagik.cli.commands.schedules_read import manager
 from automagik.cli.context import database, printer, settings
 from automagik.cli.option_groups import takes
-from automagik.cli.options import InputText, Wait, Yes
+from automagik.cli.options import InputText, Note, Wait, WaitTimeout, Yes
 from automagik.cli.printer import Column, Output
 from automagik.cli.selection_options import SelectionOptions
 from automagik.core.exceptions import InvalidInput
@@ -32,7 +32,7 @@ Names = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="SCHEDULE",
-        help="Names, or the beginnings of ids; or choose by filters.",
+        help="Names, beginnings of ids, or @last; or choose by filters.",
         autocompletion=known.schedules,
     ),
 ]
@@ -43,9 +43,7 @@ Names = Annotated[
 def pause(
     names: Names = None,
     *,
-    note: Annotated[
-        str | None, typer.Option("--note", metavar="TEXT", help="Kept with the schedule.")
-    ] = None,
+    note: Note = None,
     until: Annotated[
         str | None,
         typer.Option(
@@ -59,7 +57,7 @@ def pause(
     """Start no more runs until it is resumed. Runs under way go on.
 
     Filters take the active ones, unless --status says otherwise. Of one that is paused already
-    --until counts anew.
+    --until counts anew; without it the end stays, until it is resumed.
 
     Example: automagik schedules pause greeter-every-5m --until 2h --note "maintenance"
 
@@ -155,11 +153,13 @@ def trigger(
         ),
     ] = None,
     wait: Wait = False,
+    wait_timeout: WaitTimeout = None,
     wanted: SelectionOptions,
 ) -> None:
     """Run a schedule's flow at once; its next run stays where it is. Prints the id of the task.
 
-    What follows another gets the input that the latest run of that would have given it.
+    What follows another gets the input that the latest run of that would have given it. Filters
+    take the active ones, unless --status says otherwise.
 
     Example: automagik schedules trigger greeter-every-5m --wait
 
@@ -169,29 +169,38 @@ def trigger(
     from automagik.core.tasks.manager import TaskManager
 
     tasks: list[Task] = []
-    said = person.text_from(text)
+    said = None if text is None else _input_alone(text)
 
     def act(schedule: "Schedule") -> None:
         tasks.append(
             manager().trigger(schedule.id, actor=_ACTOR, input_value=said, overlap=overlap)
         )
 
-    chosen = bulk.choose(names, wanted)
-    if wait and len(chosen.schedules) > 1:
+    chosen = bulk.choose(names, wanted, status="active")
+    is_watched = wait or wait_timeout is not None
+    if is_watched and len(chosen.schedules) > 1:
         raise InvalidInput(
             "--wait waits for one run.", hint="Look at several with: automagik tasks list"
         )
-    bulk.for_each(
-        chosen,
-        act,
-        done="triggered",
-        dry_run=wanted.dry_run,
-    )
-    if wait and tasks:
-        finish(TaskManager(database(), settings()), tasks[0])
+    bulk.for_each(chosen, act, done="triggered", dry_run=wanted.dry_run)
+    if is_watched and tasks:
+        finish(TaskManager(database(), settings()), tasks[0], timeout=wait_timeout)
     else:
         _print_ids(tasks)
     bulk.end(chosen)
+
+
+def _input_alone(texts: Sequence[str]) -> str:
+    """Raises InvalidInput."""
+    from automagik.cli.run_input import run_input_from
+
+    said = run_input_from(texts)
+    if said.tweaks or said.session_id:
+        raise InvalidInput(
+            "Tweaks and the session of a triggered run are those of its schedule.",
+            hint="Give others with: automagik flows run",
+        )
+    return said.input_value
 
 
 def _print_ids(tasks: "list[Task]") -> None:

@@ -1,7 +1,9 @@
 """`automagik schedules`: what there is, what became of it and what will."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -9,6 +11,7 @@ import typer
 from automagik.cli import known
 from automagik.cli.context import database, printer, settings
 from automagik.cli.option_groups import takes
+from automagik.cli.options import Watch
 from automagik.cli.schedule_options import RuleOptions
 from automagik.cli.selection_options import FilterOptions
 from automagik.core.exceptions import InvalidInput
@@ -23,27 +26,35 @@ _RECENT = 5
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="SCHEDULE", help="Its name, or its id's beginning.", autocompletion=known.schedules
+        metavar="SCHEDULE",
+        help="Its name, its id's beginning, or @last.",
+        autocompletion=known.schedules,
     ),
 ]
 
 
 @app.command("list")
 @takes(wanted=FilterOptions)
-def list_(*, wanted: FilterOptions) -> None:
+def list_(*, wanted: FilterOptions, watch: Watch = False) -> None:
     """List schedules, the next to run first.
 
     Example: automagik schedules list --status active --label team=ops
     """
     from automagik.cli import schedule_report
 
-    found = manager().list(wanted.selection())
-    items = [schedule_report.as_item(schedule) for schedule in found]
-    printer().items(
-        items,
-        schedule_report.columns(printer(), items),
-        empty="No schedules here. Create one: automagik schedules create FLOW --every 5m",
-    )
+    schedules, selection = manager(), wanted.selection()
+
+    def read() -> Sequence[Mapping[str, Any]]:
+        return [schedule_report.as_item(schedule) for schedule in schedules.list(selection)]
+
+    columns = partial(schedule_report.columns, printer())
+    empty = "No schedules here. Create one: automagik schedules create FLOW --every 5m"
+    if watch:
+        from automagik.cli import live
+
+        live.show_list(read, columns, empty=empty)
+    items = read()
+    printer().items(items, columns(items), empty=empty)
 
 
 @app.command()
@@ -51,6 +62,8 @@ def show(schedule: Name) -> None:
     """Show one schedule: its rule, its policies, its next runs and its latest tasks.
 
     Example: automagik schedules show greeter-every-5m
+
+    Example: automagik schedules show @last
     """
     from automagik.cli import schedule_report
     from automagik.core.tasks.listing import TaskFilter
@@ -104,9 +117,9 @@ def preview(
     end_at: Annotated[
         str | None, typer.Option("--to", metavar="TIME", help="A time, or a date with all its day.")
     ] = None,
-    count: Annotated[
+    limit: Annotated[
         int | None,
-        typer.Option("-n", "--count", min=1, max=10_000, help="How many; by default 5."),
+        typer.Option("--limit", "-n", min=1, max=10_000, help="How many; by default 5."),
     ] = None,
 ) -> None:
     """Show when a rule occurs, and what clock changes within a year do to it. Stores nothing.
@@ -136,7 +149,7 @@ def preview(
             schedule_preview.show_chain(printer(), stored)
             return
         wanted = schedule_preview.of_schedule(stored, start=begin, end=end_at)
-    schedule_preview.show(printer(), wanted, count=count)
+    schedule_preview.show(printer(), wanted, count=limit)
 
 
 def manager() -> "SchedulerManager":

@@ -8,8 +8,9 @@ import typer
 
 from automagik.cli import context, known, person
 from automagik.cli.api_key import ApiKeyFile, ApiKeyStdin, asked_key, configured_key, given_key
-from automagik.cli.options import Yes
+from automagik.cli.options import DryRun, Note, Yes
 from automagik.cli.printer import Column
+from automagik.core.exceptions import Conflict
 from automagik.core.flows.values import Breaker, SourceOption
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def add(
         max_runs_per_minute=max_per_minute,
     )
     context.printer().item(asdict(source), _ALL)
-    context.printer().say(f"Next: automagik flows sync --source {source.name}")
+    context.printer().say(f"✓ Source {source.name} added.")
+    context.printer().say(f"  Next: automagik flows sync --source {source.name}")
 
 
 @app.command("list")
@@ -154,14 +156,21 @@ def update(
 ) -> None:
     """Change a source. A new address or key is stored only after the server has accepted it.
 
+    Another server needs the key once more: the stored one is not sent there.
+
     Example: automagik sources update prod --api-key-file new-key.txt
     """
+    from automagik.core.flows.sources import needs_key
+
     key = given_key(api_key_file, stdin=api_key_stdin) or (asked_key() if ask_api_key else None)
     if not any((url, new_name, key, max_parallel, max_per_minute, unset)):
         raise typer.BadParameter("nothing to change; give --url, --name, a key or a limit")
     sources = open_sources()
+    source = sources.get(name)
+    if url and key is None and SourceOption.API_KEY not in (unset or ()) and needs_key(source, url):
+        key = asked_key()
     source = sources.update(
-        sources.get(name),
+        source,
         name=new_name,
         url=url,
         api_key=key,
@@ -170,6 +179,7 @@ def update(
         unset=unset or (),
     )
     context.printer().item(asdict(source), _ALL)
+    context.printer().say(f"✓ Source {source.name} updated.")
 
 
 @app.command()
@@ -180,15 +190,23 @@ def delete(
         bool,
         typer.Option("--with-flows", help="Delete its flows, with their schedules and tasks, too."),
     ] = False,
+    dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
     """Delete a source that has no flows, or delete it with them.
+
+    Example: automagik sources delete staging --with-flows --dry-run
 
     Example: automagik sources delete staging --with-flows --yes
     """
     sources = open_sources()
     source = sources.get(name)
-    what = f"Delete the source {source.name!r}"
+    if dry_run and source.flows and not with_flows:
+        raise Conflict(
+            f"The source {source.name!r} has {source.flows} flows.",
+            hint="Delete them too, with their schedules and tasks: --with-flows",
+        )
+    what = f"the source {source.name!r}"
     if with_flows:
         baggage = sources.weigh(source)
         what += (
@@ -197,7 +215,10 @@ def delete(
         )
         if baggage.followers:
             what += f", and the schedules that follow these: {', '.join(baggage.followers)}"
-    person.confirm(f"{what}?", yes=yes)
+    if dry_run:
+        context.printer().say(f"This would delete {what}. Nothing was changed.")
+        return
+    person.confirm(f"Delete {what}?", yes=yes)
     sources.delete(source, with_flows=with_flows)
     context.printer().say(f"✓ Deleted the source {source.name!r}.")
 
@@ -206,9 +227,7 @@ def delete(
 def disable(
     name: Name,
     *,
-    note: Annotated[
-        str | None, typer.Option("--note", metavar="TEXT", help="Kept with the source.")
-    ] = None,
+    note: Note = None,
 ) -> None:
     """Give a source no runs until it is enabled; those under way go on.
 

@@ -2,21 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from automagik.cli.context import database, printer, settings
+from automagik.cli.moments import age
 from automagik.cli.printer import Column
-from automagik.cli.times import duration, parse_duration
+from automagik.cli.times import duration
 
 if TYPE_CHECKING:
     from automagik.core.tasks.stats import Runs, Stats
 
 app = typer.Typer()
 
-_DAY = timedelta(days=1)
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -48,14 +47,9 @@ _COLUMNS = (
 def stats(
     *,
     since: Annotated[
-        timedelta | None,
-        typer.Option(
-            "--since",
-            parser=parse_duration,
-            metavar="DURATION",
-            help="How far back; by default 1d.",
-        ),
-    ] = None,
+        str,
+        typer.Option("--since", metavar="TIME", help="Ended since: 2h, a date or an instant."),
+    ] = "1d",
 ) -> None:
     """Show per flow how many runs ended, how, how long they waited and how long they took.
 
@@ -66,7 +60,7 @@ def stats(
     """
     from automagik.core.tasks.manager import TaskManager
 
-    found = TaskManager(database(), settings()).stats(age=since or _DAY)
+    found = TaskManager(database(), settings()).stats(age=age(since))
     if found.all_flows and printer().for_people and not printer().fields:
         _pictures(found)
     rows = [_item(runs) for runs in found.flows]

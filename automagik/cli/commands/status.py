@@ -32,7 +32,7 @@ def status() -> None:
     from automagik.core.health.status import examine
 
     health = examine(settings())
-    if printer().output in (Output.JSON, Output.JSONL):
+    if printer().output in (Output.JSON, Output.JSONL, Output.YAML):
         printer().item({"is_well": health.is_well, **asdict(health)})
     else:
         screen = _screen(health)
@@ -124,11 +124,17 @@ def _failure(failure: "LastFailure") -> str:
 
 
 def _show(problems: "Sequence[Problem]", notices: "Sequence[Problem]") -> None:
+    if printer().shape is Output.TSV and not printer().fields:
+        rows = [_row("problem", each) for each in problems] + [_row("notice", e) for e in notices]
+        printer().items(rows, [Column("kind"), Column("what")], empty="")
     if not printer().for_people:
-        for kind, found in (("problem", problems), ("notice", notices)):
-            printer().raw("".join(f"{kind}\t{each.what}\t{each.fix or ''}\n" for each in found))
         return
     for mark, found in (("✗", problems), ("!", notices)):
         for each in found:
             printer().raw(f"\n{mark} {each.what}\n")
             printer().raw(f"  {each.fix}\n" if each.fix else "")
+
+
+def _row(kind: str, problem: "Problem") -> dict[str, str]:
+    """Beside the other facts, in two cells as they are."""
+    return {"kind": kind, "what": f"{problem.what} {problem.fix or ''}".strip()}

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -11,12 +11,13 @@ import typer
 from automagik.cli import known, task_report
 from automagik.cli.commands import tasks_change
 from automagik.cli.context import database, printer, settings
+from automagik.cli.moments import moment
 from automagik.cli.option_groups import takes
-from automagik.cli.options import Watch
+from automagik.cli.options import GiveUp, Limit, Watch
 from automagik.cli.printer import Output
 from automagik.cli.task_options import TaskOptions
-from automagik.cli.times import parse_duration
-from automagik.core.exceptions import InvalidInput
+from automagik.cli.watching import leaving
+from automagik.cli.words import require_known
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.values import LOG_LEVELS, Event, LogLine, Task
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 app.add_typer(tasks_change.app)
-
-_INTERRUPTED = 130
 
 TaskRef = Annotated[
     str,
@@ -50,7 +49,7 @@ Level = Annotated[
 def list_(
     *,
     which: TaskOptions,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 50,
+    limit: Limit = 50,
     cursor: Annotated[
         str | None,
         typer.Option(
@@ -70,7 +69,9 @@ def list_(
         def read() -> list[dict[str, Any]]:
             return [task_report.as_item(task) for task in tasks.list(wanted, limit=limit).tasks]
 
-        live.show_list(read, task_report.LIST, empty=_nothing(is_filtered=True, goes_on=False))
+        live.show_list(
+            read, lambda _: task_report.LIST, empty=_nothing(is_filtered=True, goes_on=False)
+        )
     page = tasks.list(wanted, limit=limit, after=tasks.resolve(cursor) if cursor else None)
     following = None if page.following is None else str(page.following)
     printer().items(
@@ -123,18 +124,27 @@ def logs(
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends.")] = False,
     level: Level = "debug",
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Said since: 2h, a date or an instant."),
+    ] = None,
 ) -> None:
     """Show what was said during a task.
 
-    Example: automagik tasks logs @last --follow --level info
+    Example: automagik tasks logs @last --follow --since 10m
     """
     tasks, level = manager(), _known(level)
     task_id = tasks.resolve(task)
+    begin = None if since is None else moment(since)
     if not follow:
-        task_report.log(printer(), list(tasks.logs(task_id, level=level)))
+        lines = tasks.logs(task_id, level=level)
+        shown = [line for line in lines if begin is None or line.at >= begin]
+        task_report.log(printer(), shown)
         return
     stream = task_report.Stream(printer(), with_states=False)
-    _until_interrupted(task_id, lambda: stream.run(tasks.follow(task_id, level=level)))
+    entries = tasks.follow(task_id, level=level)
+    with _leaving(task_id):
+        stream.run(entry for entry in entries if begin is None or entry.at >= begin)
 
 
 @app.command()
@@ -172,12 +182,7 @@ def export(
 def watch(
     task: TaskRef,
     *,
-    timeout: Annotated[
-        timedelta | None,
-        typer.Option(
-            "--timeout", parser=parse_duration, metavar="DURATION", help="Give up; it goes on."
-        ),
-    ] = None,
+    timeout: GiveUp = None,
     level: Level = "info",
 ) -> None:
     """Follow a task until it ends.
@@ -189,7 +194,8 @@ def watch(
     tasks, level = manager(), _known(level)
     task_id = tasks.resolve(task)
     entries = tasks.follow(task_id, level=level, timeout=timeout)
-    _until_interrupted(task_id, lambda: _show(entries, lambda: tasks.get(task_id)))
+    with _leaving(task_id):
+        _show(entries, lambda: tasks.get(task_id))
     ended = tasks.get(task_id)
     task_report.ending(printer(), ended)
     raise typer.Exit(0 if ended.state is TaskState.COMPLETED else 1)
@@ -210,8 +216,7 @@ def _nothing(*, is_filtered: bool, goes_on: bool) -> str:
 
 
 def _known(level: str) -> str:
-    if level not in LOG_LEVELS:
-        raise InvalidInput(f"There is no level {level!r}.", hint=f"Use {', '.join(LOG_LEVELS)}.")
+    require_known(level, LOG_LEVELS, noun="level")
     return level
 
 
@@ -225,9 +230,5 @@ def _show(entries: Iterator[Event | LogLine], read: Callable[[], Task]) -> None:
         task_report.Stream(printer(), with_states=True).run(entries)
 
 
-def _until_interrupted(task_id: UUID, follow: Callable[[], None]) -> None:
-    try:
-        follow()
-    except KeyboardInterrupt:
-        printer().say(f"\nThe task goes on. Come back with: automagik tasks watch {task_id}")
-        raise typer.Exit(_INTERRUPTED) from None
+def _leaving(task_id: UUID) -> AbstractContextManager[None]:
+    return leaving(f"The task goes on. Come back with: automagik tasks watch {task_id}")

@@ -2,12 +2,14 @@
 
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from automagik.cli import known
 from automagik.cli.context import database, printer, settings
 from automagik.cli.marks import state_column
+from automagik.cli.options import Watch
 from automagik.cli.printer import Column
 from automagik.cli.times import duration
 
@@ -47,19 +49,62 @@ _COLUMNS = (
 
 
 @app.command("list")
-def list_() -> None:
+def list_(*, watch: Watch = False) -> None:
     """List live workers, and those that went within the last hour.
 
     Clock is how far the clock of a worker's host is ahead of PostgreSQL's.
 
     Example: automagik workers list -o json
     """
+    if watch:
+        from automagik.cli import live
+
+        live.show_list(_read, lambda _: _COLUMNS, empty=_NOBODY)
+    printer().items(_read(), _COLUMNS, empty=_NOBODY)
+
+
+@app.command()
+def show(
+    worker: Annotated[
+        str,
+        typer.Argument(
+            metavar="WORKER",
+            help="Its name, or its id's beginning.",
+            autocompletion=known.workers,
+        ),
+    ],
+) -> None:
+    """Show one worker that is there, or was within the last hour.
+
+    Example: automagik workers show celery@host
+    """
+    from automagik.core.tasks.workers import find_worker
+
+    with database().transaction() as connection:
+        found = find_worker(connection, worker, lease=_lease())
+    printer().item(_item(found), [*_COLUMNS, *_MORE])
+    if found.busy:
+        printer().say(f"See what it runs: automagik tasks list --worker {found.name} -s running")
+
+
+def _read() -> list[dict[str, Any]]:
     from automagik.core.tasks.workers import list_workers
 
-    lease = timedelta(seconds=settings().lease_seconds)
     with database().transaction() as connection:
-        found = list_workers(connection, lease=lease)
-    printer().items([_item(worker) for worker in found], _COLUMNS, empty=_NOBODY)
+        return [_item(worker) for worker in list_workers(connection, lease=_lease())]
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings().lease_seconds)
+
+
+_MORE = (
+    Column("hostname", "Host"),
+    Column("pid", "PID"),
+    Column("pool"),
+    Column("started_at", "Started"),
+    Column("stopped_at", "Stopped"),
+)
 
 
 _NOBODY = (

@@ -37,8 +37,14 @@ def find(
     )
 
 
-def newest(connection: Connection, row: Any, *, noun: str) -> UUID:
-    """What `@last` means. Raises NotFound when there is none yet."""
+def find_or_newest(connection: Connection, row: Any, reference: str, *, noun: str) -> UUID:
+    """As `find`; `@last` means the newest one. Raises NotFound also when there is none yet."""
+    if reference.strip() == "@last":
+        return _newest(connection, row, noun=noun)
+    return find(connection, row, reference, noun=noun)
+
+
+def _newest(connection: Connection, row: Any, *, noun: str) -> UUID:
     found: UUID | None = connection.scalar(select(row.id).order_by(row.id.desc()).limit(1))
     if found is None:
         raise NotFound(f"There is no {noun} yet.")

@@ -1,9 +1,10 @@
-"""News of tasks, logs and schedules for those who watch, without asking again and again.
+"""News of tasks, logs, schedules and backfills for those who watch, without asking again and again.
 
 Who watches says so in the database; without any watcher nothing is notified. What has changed is
 not said: whoever is woken looks at what interests them.
 """
 
+import math
 import time
 from contextlib import suppress
 from datetime import timedelta
@@ -15,7 +16,7 @@ from sqlalchemy import text
 from automagik.core.database.base import new_id
 from automagik.core.database.exceptions import DatabaseUnreachable
 from automagik.core.database.session import Database
-from automagik.core.exceptions import AutomagikError
+from automagik.core.exceptions import AutomagikError, StillPending
 
 NEWS = "automagik_news"
 SHORTEST = timedelta(milliseconds=100)
@@ -30,6 +31,20 @@ INSERT INTO watchers (id, until) VALUES (:id, now() + :promise)
 ON CONFLICT (id) DO UPDATE SET until = excluded.until
 """)
 _LEAVE = text("DELETE FROM watchers WHERE id = :id")
+
+
+class Deadline:
+    """How long somebody waits; None: as long as it takes."""
+
+    def __init__(self, timeout: timedelta | None) -> None:
+        self._end = math.inf if timeout is None else time.monotonic() + timeout.total_seconds()
+
+    def rest(self, message: str, *, hint: str) -> timedelta:
+        """Until the next look. Raises StillPending with these words when the time is up."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise StillPending(message, hint=hint)
+        return timedelta(seconds=min(left, LONGEST.total_seconds()))
 
 
 class News:

@@ -69,8 +69,9 @@ class Database:
 class Within(Database):
     """The transaction of somebody else: what is done in it counts when that one commits."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection) -> None:  # The pool is there already.
         self._connection = connection
+        self.engine = connection.engine
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -83,6 +84,15 @@ class Within(Database):
         """As patient as the other is."""
         with self.transaction() as connection:
             yield connection
+
+    @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """Sees what the transaction has done."""
+        with self.transaction() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Nothing: the pool is that of the other."""
 
 
 class Listener:

@@ -61,9 +61,10 @@ def find_remote(database: Database, listings: Sequence[Listing], reference: str)
     if not found:
         names = [header.name for each in listings for header in each.headers]
         close = get_close_matches(reference, names, n=3, cutoff=0.5)
+        meant = f"Did you mean {' or '.join(repr(name) for name in close)}?" if close else None
         raise NotFound(
             f"No source has a flow {reference!r}.",
-            hint=f"Did you mean {' or '.join(repr(name) for name in close)}?" if close else None,
+            hint=meant or "Bring in all that there are with: automagik flows sync",
         )
     return found[0]
 

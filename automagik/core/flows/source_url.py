@@ -7,6 +7,8 @@ from automagik.core.exceptions import InvalidInput
 EXAMPLE = "Write it like http://localhost:7860 or https://langflow.example.com"
 API_SUFFIXES = ("/api/v1", "/api/v2", "/api")
 
+_PORTS = {"http": 80, "https": 443}
+
 
 def normalize_source_url(url: str) -> str:
     """The base URL without a final slash and without a pasted `/api/v1`.
@@ -24,6 +26,16 @@ def normalize_source_url(url: str) -> str:
     if parts.query or parts.fragment:
         raise InvalidInput("The source's URL must not have a query or a #fragment.", hint=EXAMPLE)
     return f"{parts.scheme}://{parts.netloc.lower()}{_prefix(parts.path)}"
+
+
+def same_server(url: str, other: str) -> bool:
+    """Whether two base URLs have the same scheme, host and port."""
+    return _server(url) == _server(other)
+
+
+def _server(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 def _split(url: str) -> SplitResult:

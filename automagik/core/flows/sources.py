@@ -24,8 +24,9 @@ from automagik.core.exceptions import Conflict, InvalidInput, NotFound
 from automagik.core.flows import source_rows
 from automagik.core.flows.deletion import delete_flows, weigh
 from automagik.core.flows.exceptions import RemoteError, SourceUnauthorized
-from automagik.core.flows.source_url import normalize_source_url
+from automagik.core.flows.source_url import normalize_source_url, same_server
 from automagik.core.flows.values import FlowBaggage, Source, SourceCheck, SourceOption
+from automagik.core.scheduler import chains
 
 if TYPE_CHECKING:
     from automagik.core.flows.remote import RemoteFlows
@@ -90,7 +91,8 @@ class SourceManager:
     ) -> Source:
         """Changes what is given; a new URL or key is tried at the server first.
 
-        Raises InvalidInput, NotFound, Conflict when the name is taken, and RemoteError.
+        Another server needs a key of its own, or `unset`. Raises InvalidInput, NotFound, Conflict
+        when the name is taken, and RemoteError.
         """
         values: source_rows.Values = {}
         if name is not None and name != source.name:
@@ -101,8 +103,12 @@ class SourceManager:
             values["max_runs_per_minute"] = _checked(max_runs_per_minute, "run a minute")
             # The old rate may have used up minutes ahead.
             values["rate_used_until"] = None
-        if url is not None or api_key is not None:
-            values |= self.accepted(url or source.url, api_key, of=source)
+        without_key = SourceOption.API_KEY in unset
+        if without_key and api_key is not None:
+            raise InvalidInput("A new api-key is given and unset at the same time.")
+        if url is not None or api_key is not None or without_key:
+            kept = None if without_key else source
+            values |= self.accepted(url or source.url, api_key, of=kept)
         return self._store(source, values)
 
     def accepted(
@@ -110,10 +116,11 @@ class SourceManager:
     ) -> source_rows.Values:
         """What to store of a URL and a key, by default that of a source, which the server accepts.
 
-        Raises InvalidInput, RemoteError, NotFound, SecretUnreadable.
+        Raises InvalidInput, also for the key of a source that was given for another server,
+        RemoteError, NotFound, SecretUnreadable.
         """
         url = normalize_source_url(url)
-        key = api_key or (self._stored_access(of.id)[1] if of else None)
+        key = api_key or (self._kept_key(of, url) if of else None)
         remote = self._remote(url, key)
         version = remote.version().version
         remote.check_key()
@@ -164,6 +171,8 @@ class SourceManager:
         """Raises NotFound, and Conflict when it has flows, or one of them is running."""
         of_this = FlowRow.source_id == source.id
         with self._database.long_transaction() as connection:
+            # Before the source: so does who applies files.
+            chains.lock_chains(connection)
             # Until the end no sync can add a flow. Tasks can still be added: who fires a schedule
             # would wait for us, and we for the schedule.
             lock = select(SourceRow.id).where(SourceRow.id == source.id)
@@ -191,7 +200,8 @@ class SourceManager:
             return self.add(DEFAULT_SOURCE, url, api_key=key)
         if known.url == url and key in (None, self._readable_key(known)):
             return known
-        return self.update(known, url=url, api_key=key)
+        unset = [SourceOption.API_KEY] if key is None and needs_key(known, url) else ()
+        return self.update(known, url=url, api_key=key, unset=unset)
 
     def client(self, source: Source | UUID) -> "RemoteFlows":
         """Raises NotFound, SecretUnreadable."""
@@ -239,6 +249,13 @@ class SourceManager:
         encrypted = row.api_key_encrypted
         return row.url, self._keyring.decrypt(encrypted) if encrypted else None
 
+    def _kept_key(self, source: Source, url: str) -> SecretStr | None:
+        known, key = self._stored_access(source.id)
+        if key is not None and not same_server(known, url):
+            hint = "Give the key for it: --api-key-file FILE, or none: --unset api-key"
+            raise key_stays(source.name, hint=hint)
+        return key
+
     def _configured_key(self) -> SecretStr | None:
         key = self._settings.langflow_api_key
         return key if key and key.get_secret_value() else None
@@ -249,6 +266,17 @@ class SourceManager:
             return self._stored_access(source.id)[1]
         except SecretUnreadable:
             return None
+
+
+def needs_key(source: Source, url: str) -> bool:
+    """Whether a key must be given with this new URL. Raises InvalidInput."""
+    return source.has_api_key and not same_server(source.url, normalize_source_url(url))
+
+
+def key_stays(name: str, *, hint: str) -> InvalidInput:
+    """Whoever may change a URL could have the key sent to where they read it."""
+    message = f"The API key of source {name!r} is not sent to another server than it was given for."
+    return InvalidInput(message, hint=hint)
 
 
 def checked_source_name(name: str) -> str:

@@ -60,9 +60,17 @@ def parse_tweaks(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
         fields = tweaks.setdefault(component.strip(), {})
         if name.strip() in fields:
             raise InvalidFlowInput(f"The tweak {place!r} is given twice.")
-        fields[name.strip()] = _value(value)
+        fields[name.strip()] = typed_value(value)
     refuse_unstorable(tweaks)
     return tweaks
+
+
+def typed_value(text: str) -> Any:
+    """JSON where it is, else text."""
+    try:
+        return json.loads(text, parse_constant=str)
+    except (ValueError, RecursionError):
+        return text
 
 
 def merge_tweaks(base: Tweaks, over: Tweaks) -> dict[str, dict[str, Any]]:
@@ -93,13 +101,6 @@ def validate_tweaks(
         if input_value and component.id == input_component and component.input_field in taken:
             raise InvalidFlowInput(f"The input and a tweak both set {component.label}.")
     return {component: fields for component, fields in checked.items() if fields}
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=str)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _component(analysis: FlowAnalysis, name: str) -> Component:

@@ -112,6 +112,7 @@ class Flow:
 class SourceOption(StrEnum):
     """What a source may leave open, by its name on the command line."""
 
+    API_KEY = "api-key"
     MAX_PER_MINUTE = "max-per-minute"
 
 

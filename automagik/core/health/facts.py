@@ -187,7 +187,8 @@ def _next_runs(connection: Connection) -> list[NextRun]:
             ScheduleRow.next_run_at.label("at"),
         )
         .join(FlowRow, FlowRow.id == ScheduleRow.flow_id)
-        .where(ScheduleRow.status == "active")
+        # What follows other runs is active, and has no clock.
+        .where(ScheduleRow.status == "active", ScheduleRow.next_run_at.is_not(None))
         .order_by(ScheduleRow.next_run_at)
         .limit(_NEXT_RUNS)
     )

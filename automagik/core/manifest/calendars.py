@@ -1,7 +1,7 @@
 """The calendars of files."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from typing import ClassVar
 
@@ -9,20 +9,28 @@ from sqlalchemy import Connection, or_, select, update
 
 from automagik.core.database.models import CalendarDayRow, CalendarRow
 from automagik.core.database.session import Within
+from automagik.core.manifest.plan import Task
 from automagik.core.manifest.schedule_keys import Fields, Refuse
 from automagik.core.manifest.values import Item, Kind, Stored
 from automagik.core.scheduler.calendars import CalendarManager
 
 
 class CalendarRoom:
-    """Holds the lock of every calendar until the transaction ends: calendars before schedules."""
+    """Holds the locks of those that matter until the transaction ends."""
 
     kind: ClassVar[Kind] = Kind.CALENDAR
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._manager = CalendarManager(Within(connection))
-        connection.execute(select(CalendarRow.name).order_by(CalendarRow.name).with_for_update())
+
+    def lock(self, tasks: Sequence[Task]) -> None:
+        """Those of the tasks and of their schedules. Before schedules are locked."""
+        changed = [task.step.name for task in tasks if task.step.kind is Kind.CALENDAR]
+        names = {*changed, *_used(tasks)}
+        query = select(CalendarRow.name).where(CalendarRow.name.in_(names))
+        query = query.order_by(CalendarRow.name).with_for_update(read=not changed)
+        self._connection.execute(query)
 
     def stored(self, items: Sequence[Item], *, projects: Collection[str]) -> Mapping[str, Stored]:
         described = CalendarRow.name.in_([item.name for item in items])
@@ -60,6 +68,15 @@ class CalendarRoom:
     def _own(self, item: Item) -> None:
         owned = update(CalendarRow).where(CalendarRow.name == item.name)
         self._connection.execute(owned.values(project=item.project))
+
+
+def _used(tasks: Sequence[Task]) -> Iterator[str]:
+    """By schedules, before or after."""
+    for task in tasks:
+        if task.step.kind is Kind.SCHEDULE:
+            for fields in (task.item and task.item.fields, task.stored and task.stored.fields):
+                if fields and "calendar" in fields:
+                    yield fields["calendar"]
 
 
 def days_by_calendar(

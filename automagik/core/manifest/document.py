@@ -14,6 +14,9 @@ import yaml
 from automagik.core.exceptions import InvalidInput
 from automagik.core.manifest.problems import ManifestInvalid, Place, Problem
 
+LONGEST = 5_000_000
+"""So many characters has a file at most."""
+
 _DEEPEST = 50
 _MOST = 200_000
 """So many nodes, counted once for each alias: a short text may stand for a giant one."""
@@ -55,13 +58,14 @@ Node = Scalar | Listing | Table
 
 def documents(text: str, *, file: str) -> list[Node]:
     """Those that are not empty. Raises ManifestInvalid."""
+    if len(text) > LONGEST:
+        raise ManifestInvalid([_too_large(Place(file=file, line=1))])
     _refuse_unprintable(text, file)
     try:
+        _refuse_too_large(text, file)
         roots = list(yaml.compose_all(text, Loader=_LOADER))
     except yaml.YAMLError as error:
         raise ManifestInvalid([_unreadable(error, file)]) from None
-    except RecursionError:
-        raise ManifestInvalid([_too_deep(Place(file=file, line=1))]) from None
     tree = _Tree(file)
     found = [tree.node(root, path="") for root in roots if root is not None]
     if tree.problems:
@@ -109,7 +113,7 @@ class _Tree:
         place = self._place(raw)
         self.count += 1
         if self.count > _MOST or depth > _DEEPEST:
-            raise ManifestInvalid([_too_deep(place)])
+            raise ManifestInvalid([_too_large(place)])
         if raw.tag not in _PLAIN_TAGS:
             self._refuse(place, path, "tags such as !!int are not possible here")
         match raw:
@@ -171,6 +175,18 @@ def _refuse_unprintable(text: str, file: str) -> None:
         raise ManifestInvalid([Problem(place=place, path="", message=message)])
 
 
+def _refuse_too_large(text: str, file: str) -> None:
+    """Before it is composed, which is done by recursion in C: too deep a text ends the process."""
+    count = depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        count += isinstance(event, yaml.NodeEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST or count > _MOST:
+            mark: Any = event.start_mark
+            raise ManifestInvalid([_too_large(Place(file=file, line=mark.line + 1))])
+
+
 def _unreadable(error: yaml.YAMLError, file: str) -> Problem:
     """Without the line itself, which may hold a secret."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
@@ -179,12 +195,14 @@ def _unreadable(error: yaml.YAMLError, file: str) -> Problem:
     return Problem(place=place, path="", message=f"this is no YAML: {reason}")
 
 
-def _too_deep(place: Place) -> Problem:
+def _too_large(place: Place) -> Problem:
     return Problem(place=place, path="", message="the file is too large, or nested too deeply")
 
 
 def read_text(raw: bytes, *, file: str) -> str:
-    """Raises InvalidInput."""
+    """Of its first `LONGEST` bytes and one more. Raises InvalidInput."""
+    if len(raw) > LONGEST:
+        raise InvalidInput(f"{file} is too large: a file has {LONGEST} bytes at most.")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from automagik.core.config import Settings
-from automagik.core.database.models import CalendarRow, FlowRow, SourceRow
+from automagik.core.database.models import CalendarRow, FlowRow, ScheduleRow, SourceRow
 from automagik.core.database.session import Database
 from automagik.core.exceptions import Ambiguous
 from automagik.core.flows import source_rows
@@ -33,6 +34,8 @@ class Export:
     text: str
     without_key: Sequence[str]
     """The sources whose keys are stored, and are not written."""
+    left_out: Sequence[str]
+    """The schedules that nobody could make anew: no run of theirs is to come."""
 
 
 def export(
@@ -47,11 +50,9 @@ def export(
     Raises DatabaseUnreachable, and InvalidCadence for a schedule that is none any more.
     """
     with database.transaction() as connection:
-        found = [
-            each
-            for each in rows.read(connection, rows.schedules())
-            if (schedules is None or each.id in schedules) and flow_id in (None, each.flow_id)
-        ]
+        chosen = rows.read(connection, _query(schedules, flow_id))
+        ended = _ended(chosen, now=rows.database_now(connection))
+        found = [each for each in chosen if each.id not in ended]
         is_all = schedules is None and flow_id is None
         documents: _Documents = defaultdict(lambda: defaultdict(dict))
         sources = _sources(connection, None if is_all else {each.source_name for each in found})
@@ -63,7 +64,32 @@ def export(
     return Export(
         text=yaml_text([_document(documents[key], key, settings.timezone) for key in documents]),
         without_key=[source.name for source, _ in sources if source.has_api_key],
+        left_out=sorted(each.name for each in chosen if each.id in ended),
     )
+
+
+def _query(schedules: Collection[UUID] | None, flow_id: UUID | None) -> Select[Any]:
+    query = rows.schedules()
+    if schedules is not None:
+        query = query.where(ScheduleRow.id.in_(schedules))
+    return query if flow_id is None else query.where(ScheduleRow.flow_id == flow_id)
+
+
+def _ended(schedules: Sequence[Schedule], *, now: datetime) -> Collection[UUID]:
+    """Those whose times have passed, and the chains that follow them."""
+    ended = {
+        each.id for each in schedules if each.after is None and each.rule.next_after(now) is None
+    }
+    followers: defaultdict[UUID | None, list[UUID]] = defaultdict(list)
+    for each in schedules:
+        if each.after is not None:
+            followers[each.after.schedule_id].append(each.id)
+    waiting = [*ended]
+    while waiting:
+        going = followers[waiting.pop()]
+        ended.update(going)
+        waiting += going
+    return ended
 
 
 def _sources(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from automagik.core.exceptions import AutomagikError, Conflict
-from automagik.core.manifest.problems import Problem
+from automagik.core.manifest.problems import Place, Problem
 from automagik.core.manifest.room import Room
 from automagik.core.manifest.values import (
     Action,
@@ -13,6 +13,7 @@ from automagik.core.manifest.values import (
     Item,
     Kind,
     Manifest,
+    Plan,
     Step,
     Stored,
 )
@@ -25,7 +26,7 @@ class Choice:
     prune: bool = False
     """Delete what belongs to their projects and is not in them any more."""
     take_over: bool = False
-    """Also what belongs to another project."""
+    """Also change what belongs to another project, or was made by hand."""
     only: Kind | None = None
 
     @property
@@ -52,12 +53,18 @@ class Draft:
     unchanged: int = 0
     problems: list[Problem] = field(default_factory=list)
 
+    @property
+    def plan(self) -> Plan:
+        return Plan(steps=tuple(task.step for task in self.tasks), unchanged=self.unchanged)
+
 
 def draft(manifest: Manifest, rooms: Mapping[Kind, Room], choice: Choice) -> Draft:
     found = Draft(problems=[*manifest.problems])
+    if choice.prune:
+        found.problems += map(_nobodys, manifest.without_project)
     for kind in choice.kinds:
         room, items = rooms[kind], [item for item in manifest.items if item.kind is kind]
-        stored = room.stored(items, projects=manifest.projects)
+        stored = room.stored(items, projects=manifest.projects if choice.prune else ())
         for item in room.in_order(items):
             _compare(item, stored.get(item.name), room, choice, found)
         if choice.prune:
@@ -89,11 +96,10 @@ def _compare(item: Item, stored: Stored | None, room: Room, choice: Choice, foun
         step = Step(action=Action.CREATE, kind=item.kind, name=item.name, changes=changes)
         found.tasks.append(Task(step=step, item=item, stored=None))
         return
-    if stored.project not in (None, item.project) and not choice.take_over:
-        refuse("", _belongs_to(stored.project))
-    changes = differences(
-        {**stored.fields, "project": stored.project}, {**wanted, "project": item.project}
-    )
+    changes = differences(stored.fields, wanted)
+    if not choice.take_over and (error := _not_theirs(item, stored, changes)):
+        refuse("", error)
+    changes += differences({"project": stored.project}, {"project": item.project})
     if not changes:
         found.unchanged += 1
         return
@@ -115,8 +121,27 @@ def _prune(
         found.tasks.append(Task(step=step, item=None, stored=each))
 
 
-def _belongs_to(project: str | None) -> Conflict:
-    return Conflict(
-        f"It belongs to the project {project!r}.",
-        hint="Take it out of the files of that project, or take it over: --take-over",
+def _not_theirs(
+    item: Item, stored: Stored, changes: tuple[FieldChange, ...]
+) -> AutomagikError | None:
+    """What was made by hand is theirs as it stands."""
+    if stored.project not in (None, item.project):
+        return Conflict(
+            f"It belongs to the project {stored.project!r}.",
+            hint="Take it out of the files of that project, or take it over: --take-over",
+        )
+    if stored.project is None and item.project is not None and changes:
+        return Conflict(
+            f"It was made by hand, and is different: {', '.join(each.field for each in changes)}.",
+            hint="Say in the file what is there, or take it over: --take-over",
+        )
+    return None
+
+
+def _nobodys(place: Place) -> Problem:
+    return Problem(
+        place=place,
+        path="project",
+        message="is missing: --prune deletes what left the files of a project.",
+        hint="project: NAME",
     )

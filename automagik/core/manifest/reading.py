@@ -1,13 +1,14 @@
 """From files to what they describe. All that is wrong is told at once."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
 from automagik.core.exceptions import AutomagikError, InvalidInput
 from automagik.core.manifest.calendar_keys import CALENDAR_KEYS, calendar_fields
+from automagik.core.manifest.chain_order import followed
 from automagik.core.manifest.document import Node, Scalar, Table, documents
 from automagik.core.manifest.problems import ManifestInvalid, Place, Problem
 from automagik.core.manifest.readers import Reader, text
@@ -17,8 +18,6 @@ from automagik.core.manifest.values import Item, Kind, Manifest, ManifestFile
 from automagik.core.scheduler.calendars import checked_calendar_name
 from automagik.core.scheduler.names import checked_name
 from automagik.core.scheduler.zones import zone_named
-
-DEFAULT_PROJECT = "default"
 
 _TOP = ("project", "timezone", *(kind.plural for kind in Kind))
 _KEYS: Mapping[Kind, Mapping[str, Reader]] = {
@@ -36,11 +35,20 @@ def read_manifest(
     for file in files:
         reading.file(file)
     return Manifest(
-        items=tuple(reading.items),
+        items=tuple(_with_kind(item, reading.seen) for item in reading.items),
         projects=frozenset(reading.projects),
         names=frozenset(reading.seen),
+        without_project=tuple(reading.without_project),
         problems=tuple(reading.problems),
     )
+
+
+def _with_kind(item: Item, names: Collection[tuple[Kind, str]]) -> Item:
+    """What follows a schedule of the files follows that one, even if a flow has its name."""
+    name = followed(item.fields)
+    if item.kind is not Kind.SCHEDULE or (Kind.SCHEDULE, name) not in names:
+        return item
+    return replace(item, fields={**item.fields, "after": f"schedule:{name}"})
 
 
 @dataclass(kw_only=True, slots=True)
@@ -49,6 +57,7 @@ class _Reading:
     environment: Mapping[str, str]
     items: list[Item] = field(default_factory=list)
     projects: set[str] = field(default_factory=set)
+    without_project: list[Place] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     seen: dict[tuple[Kind, str], Place] = field(default_factory=dict)
 
@@ -66,9 +75,12 @@ class _Reading:
             self._refuse(node.place, "", InvalidInput(f"begins with one of: {', '.join(_TOP)}"))
             return
         self._refuse_unknown(node, _TOP, path="")
-        project = self._head(node, "project", _project) or DEFAULT_PROJECT
+        project: str | None = self._head(node, "project", _project)
         zone = self._head(node, "timezone", _zone) or self.timezone
-        self.projects.add(project)
+        if project is not None:
+            self.projects.add(project)
+        elif "project" not in node.entries:
+            self.without_project.append(node.place)
         for kind in Kind:
             section = node.entries.get(kind.plural)
             if section is None or (isinstance(section, Scalar) and section.is_null):
@@ -90,7 +102,7 @@ class _Reading:
         name: str,
         place: Place,
         node: Node,
-        around: tuple[str, str, ManifestFile],
+        around: tuple[str | None, str, ManifestFile],
     ) -> None:
         project, zone, file = around
         path, count = f"{kind.plural}.{name}", len(self.problems)

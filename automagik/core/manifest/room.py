@@ -13,7 +13,7 @@ class Room(Protocol):
     kind: ClassVar[Kind]
 
     def stored(self, items: Sequence[Item], *, projects: Collection[str]) -> Mapping[str, Stored]:
-        """By name: what the items describe, and all of the projects."""
+        """By name: what the items describe, and all of these projects."""
         ...
 
     def wanted(self, item: Item, stored: Stored | None, refuse: Refuse, /) -> Fields:

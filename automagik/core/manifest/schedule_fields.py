@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields as fields_of_class
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from automagik.core.duration import duration_text, parse_grace
@@ -69,7 +69,10 @@ def fields_of(schedule: Schedule, *, flow: str) -> Fields:
         "labels": dict(schedule.labels),
     }
     if schedule.status is ScheduleStatus.PAUSED:
-        fields |= {"paused": True, "note": schedule.status_reason}
+        until = schedule.paused_until and day_text(
+            schedule.paused_until, zone_of(without_defaults(fields)), is_last=False
+        )
+        fields |= {"paused": True, "paused-until": until, "note": schedule.status_reason}
     return without_defaults(fields)
 
 
@@ -100,6 +103,12 @@ def limits_of(fields: Mapping[str, Any]) -> dict[str, Any]:
         if key in fields:
             found[name] = instant_of(fields[key], timezone=zone, whole_day=key == "end")
     return found
+
+
+def pause_end(fields: Mapping[str, Any]) -> datetime | None:
+    """Raises InvalidCadence."""
+    text = fields.get("paused-until")
+    return None if text is None else instant_of(text, timezone=zone_of(fields))
 
 
 def policies_of(fields: Mapping[str, Any]) -> PolicyChange:

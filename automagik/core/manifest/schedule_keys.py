@@ -65,9 +65,11 @@ SCHEDULE_KEYS: Mapping[str, Reader] = {
     "session": readers.exact_text,
     "labels": lambda node: checked_labels(readers.named_texts(node)),
     "paused": readers.truth,
+    "paused-until": readers.text,
     "note": readers.exact_text,
 }
 CADENCE_KEYS = ("every", "cron", "rrule", "at")
+PAUSE_KEYS = ("paused", "paused-until", "note")
 _DEFAULTS: Fields = {
     "on": End.COMPLETED.value,
     "on-holiday": OnHoliday.SKIP.value,
@@ -111,6 +113,7 @@ def canonical(
         found.setdefault("timezone", timezone)
     attempt = _Attempt(refuse)
     _check_what_starts(said, refuse)
+    _check_pause(fields, said, refuse)
     if attempt("timezone", partial(zone_named, found.get("timezone", timezone))):
         _cadences(name, found, attempt)
         _limits(name, found, attempt)
@@ -173,7 +176,7 @@ def _limits(name: str, fields: Fields, attempt: _Attempt) -> None:
         attempt("exclude", partial(parse_exclusion, text, timezone=zone, name=name))
     if hours := fields.get("quiet-hours"):
         attempt("quiet-hours", partial(parse_quiet_hours, hours, zone=zone_named(zone)))
-    for key in ("start", "end"):
+    for key in ("start", "end", "paused-until"):
         if text := fields.get(key):
             is_end = key == "end"
             at = attempt(key, partial(instant_of, text, timezone=zone, whole_day=is_end))
@@ -191,8 +194,14 @@ def _check_what_starts(said: Collection[str], refuse: Refuse) -> None:
         refuse("", InvalidInput("has no time rule.", hint=hint))
     if "on" in said and "after" not in said:
         refuse("on", InvalidInput("says which end of another's run counts: after is missing."))
-    if "note" in said and "paused" not in said:
-        refuse("note", InvalidInput("says why it is paused: paused: true is missing."))
+
+
+def _check_pause(fields: Fields, said: Collection[str], refuse: Refuse) -> None:
+    if "paused" in said and fields.get("paused") is not False:
+        return
+    for key, says in (("note", "why"), ("paused-until", "until when")):
+        if key in said:
+            refuse(key, InvalidInput(f"says {says} it is paused: paused: true is missing."))
 
 
 def _cadence(key: str, text: str, timezone: str, name: str) -> tuple[str, str]:

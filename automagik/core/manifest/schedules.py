@@ -2,19 +2,24 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from automagik.core.config import Settings
 from automagik.core.database.models import CalendarRow, ScheduleRow
-from automagik.core.database.session import WAKE, Within, notify
+from automagik.core.database.session import Within
 from automagik.core.exceptions import AutomagikError, Conflict, NotFound
 from automagik.core.flows import flow_rows
 from automagik.core.flows.input_check import checked_input
 from automagik.core.flows.reference import find_flow
 from automagik.core.flows.values import Flow
+from automagik.core.manifest.chain_order import depth, followed
+from automagik.core.manifest.passed import still_said
+from automagik.core.manifest.plan import Task
 from automagik.core.manifest.schedule_fields import (
     after_of,
     after_text,
@@ -22,21 +27,29 @@ from automagik.core.manifest.schedule_fields import (
     fields_of,
     input_of,
     limits_of,
+    pause_end,
     policies_of,
     run_options_of,
 )
-from automagik.core.manifest.schedule_keys import Fields, Refuse, cadence_texts
+from automagik.core.manifest.schedule_keys import PAUSE_KEYS, Fields, Refuse, cadence_texts
 from automagik.core.manifest.values import Item, Kind, Stored
 from automagik.core.scheduler import rows
 from automagik.core.scheduler.calendar_days import no_calendar
-from automagik.core.scheduler.chains import family, find_after, lock_chains, lock_schedules
+from automagik.core.scheduler.chains import (
+    family,
+    find_after,
+    lock_chains,
+    lock_schedules,
+    refuse_circle,
+)
 from automagik.core.scheduler.manager import SchedulerManager
 from automagik.core.scheduler.rule_text import RuleLimits
 from automagik.core.scheduler.values import Schedule, ScheduleChange, ScheduleStatus
 
-_STATUS_KEYS = {"paused", "note"}
-_OWN_KEYS = {"project", "flow", *_STATUS_KEYS}
+_OWN_KEYS = {"project", "flow", *PAUSE_KEYS}
 """What SchedulerManager does not change by an update."""
+_CHAIN_KEYS = {"flow", "after", "on"}
+"""What says which runs start which."""
 
 
 class ScheduleRoom:
@@ -45,24 +58,36 @@ class ScheduleRoom:
     kind: ClassVar[Kind] = Kind.SCHEDULE
 
     def __init__(
-        self, connection: Connection, settings: Settings, names: Collection[tuple[Kind, str]]
+        self,
+        connection: Connection,
+        settings: Settings,
+        *,
+        now: datetime,
+        names: Collection[tuple[Kind, str]],
+        kinds: Collection[Kind],
     ) -> None:
+        """`names` are all of the files, `kinds` those that are applied."""
         self._connection = connection
-        self._manager = SchedulerManager(Within(connection), settings)
+        # Gaps are looked at before anything is locked.
+        within = Within(connection)
+        self._manager = SchedulerManager(within, settings, refuses_short_gaps=False)
+        self._now = now
         self._names = names
+        self._kinds = kinds
         self._flows: dict[str, Flow] = {}
 
     def stored(self, items: Sequence[Item], *, projects: Collection[str]) -> Mapping[str, Stored]:
-        described = ScheduleRow.name.in_([item.name for item in items])
-        query = rows.schedules().where(or_(described, ScheduleRow.project.in_(projects)))
+        chosen: ColumnElement[bool] = ScheduleRow.name.in_([item.name for item in items])
+        if projects:  # Of which no index knows.
+            chosen = or_(chosen, ScheduleRow.project.in_(projects))
         return {
             each.name: Stored(
                 name=each.name,
                 project=each.project,
-                fields=fields_of(each, flow=each.flow_name),
+                fields=still_said(fields_of(each, flow=each.flow_name), now=self._now),
                 value=each,
             )
-            for each in rows.read(self._connection, query)
+            for each in rows.read(self._connection, rows.schedules().where(chosen))
         }
 
     def wanted(self, item: Item, stored: Stored | None, refuse: Refuse, /) -> Fields:
@@ -82,17 +107,25 @@ class ScheduleRoom:
 
     def in_order(self, items: Sequence[Item]) -> Sequence[Item]:
         """Chains after what they follow."""
-        followed = {item.name: _followed(item.fields) for item in items}
-        return sorted(items, key=lambda item: _depth(item.name, followed))
+        by_name = {item.name: item.fields for item in items}
+        return sorted(items, key=lambda item: depth(item.name, by_name))
 
     def last_first(self, stored: Sequence[Stored]) -> Sequence[Stored]:
-        followed = {each.name: _followed(each.fields) for each in stored}
-        return sorted(stored, key=lambda each: _depth(each.name, followed), reverse=True)
+        by_name = {each.name: each.fields for each in stored}
+        return sorted(stored, key=lambda each: depth(each.name, by_name), reverse=True)
 
-    def lock(self, schedules: Collection[Schedule], *, deleted: Collection[Schedule]) -> None:
-        lock_chains(self._connection)
-        going = family(self._connection, schedules=[each.id for each in deleted])
-        lock_schedules(self._connection, {*going, *(each.id for each in schedules)})
+    def lock(self, tasks: Sequence[Task]) -> None:
+        """Those of the tasks, and what moves or goes with them."""
+        mine = [task for task in tasks if task.step.kind is Kind.SCHEDULE]
+        if any(map(_concerns_chains, mine)):
+            lock_chains(self._connection)
+        there = {task.stored.value.id: task for task in mine if task.stored is not None}
+        going = [id_ for id_, task in there.items() if task.item is None]
+        calendars = [task.step.name for task in tasks if task.step.kind is Kind.CALENDAR]
+        moved = select(ScheduleRow.id).where(ScheduleRow.calendar.in_(calendars))
+        moved_ids = self._connection.scalars(moved).all() if calendars else ()
+        gone = family(self._connection, schedules=going) if going else ()
+        lock_schedules(self._connection, {*there, *gone, *moved_ids})
 
     def create(self, item: Item) -> None:
         fields = item.fields
@@ -111,7 +144,7 @@ class ScheduleRoom:
         )
         self._own(item, schedule.id)
         if fields.get("paused"):
-            self._manager.pause(schedule.id, note=fields.get("note"))
+            self._manager.pause(schedule.id, note=fields.get("note"), until=pause_end(fields))
 
     def change(self, item: Item, stored: Stored, /, *, keys: Collection[str]) -> None:
         schedule: Schedule = stored.value
@@ -124,12 +157,12 @@ class ScheduleRoom:
         change = change_to(item.fields, keys=said)
         if change != ScheduleChange():
             self._manager.update(schedule.id, change)
-        if {*keys} & _STATUS_KEYS:
-            if item.fields["paused"]:
-                self._manager.pause(schedule.id, note=item.fields.get("note"))
-            else:
-                self._manager.resume(schedule.id)
-        self._own(item, schedule.id)
+        if "flow" in keys:  # Once it follows what it will.
+            refuse_circle(self._connection, schedule.id)
+        if not {*keys}.isdisjoint(PAUSE_KEYS):
+            self._pause_or_resume(item.fields, stored)
+        if "project" in keys:
+            self._own(item, schedule.id)
 
     def delete(self, stored: Stored) -> None:
         """Raises Conflict when schedules that others describe would go with it."""
@@ -144,6 +177,16 @@ class ScheduleRoom:
                 hint="Let them follow something else, or delete them first.",
             )
         self._manager.delete(stored.value.id)
+
+    def _pause_or_resume(self, fields: Mapping[str, Any], stored: Stored) -> None:
+        schedule: Schedule = stored.value
+        if fields["paused"]:
+            until = pause_end(fields)
+            if until is None and "paused-until" in stored.fields:
+                until = schedule.paused_until
+            self._manager.pause(schedule.id, note=fields.get("note"), until=until)
+        else:
+            self._manager.resume(schedule.id)
 
     def _resolve_flow(self, fields: Fields, schedule: Schedule | None) -> None:
         flow = self._flow(fields["flow"])
@@ -169,15 +212,22 @@ class ScheduleRoom:
 
     def _resolve_calendar(self, fields: Fields, _: Schedule | None) -> None:
         name = fields["calendar"]
-        known = select(CalendarRow.name).where(CalendarRow.name == name)
         is_described = (Kind.CALENDAR, name) in self._names
-        if not is_described and self._connection.scalar(known) is None:
-            raise no_calendar(self._connection, name)
+        if name in self._calendars or (is_described and Kind.CALENDAR in self._kinds):
+            return
+        error = no_calendar(self._connection, name)
+        if is_described:
+            hint = "--only leaves out the one in the files. First: automagik apply --only calendars"
+            raise NotFound(error.message, hint=hint)
+        raise error
+
+    @cached_property
+    def _calendars(self) -> Collection[str]:
+        return set(self._connection.scalars(select(CalendarRow.name)))
 
     def _resolve_after(self, fields: Fields, schedule: Schedule | None) -> None:
-        said, name = after_of(fields), _followed(fields)
-        if said is None or (Kind.SCHEDULE, name) in self._names:
-            fields["after"] = f"schedule:{name}"
+        said = after_of(fields)
+        if said is None or (Kind.SCHEDULE, followed(fields)) in self._names:
             return
         found = find_after(self._connection, said)
         stored = schedule.after if schedule else None
@@ -198,7 +248,6 @@ class ScheduleRoom:
 
     def _own(self, item: Item, schedule_id: UUID) -> None:
         rows.change(self._connection, schedule_id, {"project": item.project})
-        notify(self._connection, WAKE)
 
 
 _RESOLVED: Mapping[str, Callable[[ScheduleRoom, Fields, Schedule | None], None]] = {
@@ -207,6 +256,15 @@ _RESOLVED: Mapping[str, Callable[[ScheduleRoom, Fields, Schedule | None], None]]
     "after": ScheduleRoom._resolve_after,  # noqa: SLF001
 }
 """What names something that must be there."""
+
+
+def _concerns_chains(task: Task) -> bool:
+    """Whether it may change who starts whom."""
+    if task.item is None:
+        return True
+    if task.stored is None:
+        return "after" in task.item.fields
+    return not task.step.keys.isdisjoint(_CHAIN_KEYS)
 
 
 def _refuse_other_type(fields: Fields, stored: Stored, refuse: Refuse) -> None:
@@ -224,23 +282,9 @@ def _keep_status(fields: Fields, stored: Stored) -> None:
     status: ScheduleStatus = stored.value.status
     starts_nothing = status in (ScheduleStatus.COMPLETED, ScheduleStatus.ERROR)
     if said is None or (said and starts_nothing):
-        fields |= {key: stored.fields.get(key) for key in _STATUS_KEYS}
+        fields |= {key: stored.fields.get(key) for key in PAUSE_KEYS}
     elif said and is_paused:
-        fields.setdefault("note", stored.fields.get("note"))
+        for key in PAUSE_KEYS:
+            fields.setdefault(key, stored.fields.get(key))
     elif not said:
         fields["paused"] = False if is_paused else None
-
-
-def _followed(fields: Mapping[str, Any]) -> str:
-    """The schedule that a chain may mean; an empty name for what is none."""
-    reference: str = fields.get("after", "")
-    return reference.removeprefix("schedule:")
-
-
-def _depth(name: str, followed: Mapping[str, str]) -> int:
-    """How many of the schedules come before it."""
-    seen: set[str] = set()
-    while name in followed and name not in seen:
-        seen.add(name)
-        name = followed[name]
-    return len(seen)

@@ -36,6 +36,8 @@ SOURCE_KEYS: Mapping[str, Reader] = {
     "api-key": _reference,
     "max-parallel": readers.number(1),
     "max-per-minute": readers.number(1),
+    "disabled": readers.truth,
+    "note": readers.exact_text,
 }
 
 
@@ -57,6 +59,8 @@ def source_fields(
             fields["api-key"] = _resolved(reference, file.folder, environment)
         except AutomagikError as error:
             refuse("api-key", error)
+    if "note" in fields and not fields.get("disabled"):
+        refuse("note", InvalidInput("says why it is disabled: disabled: true is missing."))
     if fields.get("max-parallel") == DEFAULT_MAX_PARALLEL_RUNS:
         del fields["max-parallel"]
     return fields

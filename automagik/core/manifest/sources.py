@@ -1,9 +1,10 @@
 """The sources of files. What their servers have accepted is handed in: it is asked before."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from automagik.core.config import Settings
 from automagik.core.database.models import SourceRow
@@ -14,6 +15,8 @@ from automagik.core.flows.sources import (
     DEFAULT_MAX_PARALLEL_RUNS,
     SourceManager,
     checked_source_name,
+    key_stays,
+    needs_key,
 )
 from automagik.core.flows.values import Source
 from automagik.core.manifest.schedule_keys import Fields, Refuse
@@ -23,6 +26,7 @@ Accepted = Mapping[str, source_rows.Values]
 """By the name of a source: what to store of its URL and its key."""
 
 _ACCESS = ("url", "api-key")
+_DISABLED_KEYS = ("disabled", "note")
 
 
 class SourceRoom:
@@ -62,6 +66,10 @@ class SourceRoom:
         key = fields.pop("api-key", None)
         if key is not None and not (stored and self._manager.has_key(stored.value, key)):
             fields["api-key"] = SECRET
+        if stored is not None and item.is_valid:
+            _keep_disabled(fields, stored)
+            if key is None and needs_key(stored.value, fields["url"]):
+                refuse("url", key_stays(stored.name, hint="Name the key for it: api-key: env:NAME"))
         return fields
 
     def in_order(self, items: Sequence[Item]) -> Sequence[Item]:
@@ -73,6 +81,8 @@ class SourceRoom:
     def create(self, item: Item) -> None:
         if self._accepted is not None:
             values = {"name": item.name, "project": item.project, **_limits(item)}
+            if item.fields.get("disabled"):
+                values |= _disabled(item.fields, since=None)
             source_rows.store_new(self._connection, values | self._accepted[item.name])
 
     def change(self, item: Item, stored: Stored, /, *, keys: Collection[str]) -> None:
@@ -80,6 +90,8 @@ class SourceRoom:
         if "max-per-minute" in keys:
             # The old rate may have used up minutes ahead.
             values["rate_used_until"] = None
+        if not {*keys}.isdisjoint(_DISABLED_KEYS):
+            values |= _disabled(item.fields, since=stored.value.disabled_at)
         if needs_access(keys):
             if self._accepted is None:
                 return
@@ -97,6 +109,8 @@ def fields_of_source(source: Source) -> Fields:
         "url": source.url,
         "max-parallel": None if limit == DEFAULT_MAX_PARALLEL_RUNS else limit,
         "max-per-minute": source.max_runs_per_minute,
+        "disabled": source.disabled_at and True,
+        "note": source.disabled_reason,
     }
     return {key: value for key, value in fields.items() if value is not None}
 
@@ -104,6 +118,22 @@ def fields_of_source(source: Source) -> Fields:
 def needs_access(keys: Collection[str]) -> bool:
     """Whether the server is asked before such a change."""
     return any(key in keys for key in _ACCESS)
+
+
+def _keep_disabled(fields: Fields, stored: Stored) -> None:
+    """What a person did to it stays, unless the file says something else."""
+    said, is_disabled = fields.get("disabled"), "disabled" in stored.fields
+    if said is None or (said and is_disabled):
+        for key in _DISABLED_KEYS:
+            fields.setdefault(key, stored.fields.get(key))
+    elif not said:
+        fields["disabled"] = False if is_disabled else None
+
+
+def _disabled(fields: Mapping[str, Any], *, since: datetime | None) -> dict[str, Any]:
+    if not fields["disabled"]:
+        return {"disabled_at": None, "disabled_reason": None}
+    return {"disabled_at": since or func.now(), "disabled_reason": fields.get("note")}
 
 
 def _limits(item: Item) -> dict[str, Any]:

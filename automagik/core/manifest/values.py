@@ -45,7 +45,8 @@ class Item:
 
     kind: Kind
     name: str
-    project: str
+    project: str | None
+    """None: its file names none, and owns nothing."""
     place: Place
     fields: Mapping[str, Any] = field(repr=False)
     places: Mapping[str, Place] = field(repr=False)
@@ -69,6 +70,8 @@ class Manifest:
     projects: frozenset[str]
     names: frozenset[tuple[Kind, str]]
     """Of all of them."""
+    without_project: tuple[Place, ...] = ()
+    """The documents that name none."""
     problems: tuple[Problem, ...] = ()
     """Nothing is applied while there are any."""
 
@@ -103,6 +106,16 @@ class Step:
     name: str
     changes: tuple[FieldChange, ...] = ()
 
+    @property
+    def of(self) -> tuple[Action, Kind, str]:
+        """There is one such step in a plan."""
+        return self.action, self.kind, self.name
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """What it changes."""
+        return frozenset(change.field for change in self.changes)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
@@ -113,7 +126,8 @@ class Plan:
 
     def is_within(self, other: "Plan") -> bool:
         """Whether it does nothing that the other does not."""
-        return all(step in other.steps for step in self.steps)
+        theirs = {step.of: step for step in other.steps}
+        return all(theirs.get(step.of) == step for step in self.steps)
 
     def count(self, action: Action) -> int:
         return sum(step.action is action for step in self.steps)

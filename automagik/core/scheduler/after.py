@@ -1,6 +1,7 @@
 """What a chain waits for: the end of runs of a schedule, or of a flow. Pure.
 
-A chain is a schedule of type `after`. It has no clock: the end of one run starts another.
+A chain is a schedule of type `after`. It has no clock: the end of one run starts another. Runs of
+backfills start none: they belong to the past.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,5 @@
 """BackfillManager: what people and programs ask of backfills. Beats only advance them."""
 
-import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -9,6 +8,7 @@ from sqlalchemy import Connection, insert, select, text
 
 from automagik.core.database import lookup
 from automagik.core.database.models import BackfillRow, ScheduleRow
+from automagik.core.database.news import Deadline, News
 from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.exceptions import Conflict, InvalidInput, NotFound
 from automagik.core.scheduler import backfill_rows
@@ -20,8 +20,6 @@ from automagik.core.scheduler.values import Schedule
 
 MOST_CONCURRENT = 1_000
 OVERLAPS = (Overlap.ALLOW_ALL, Overlap.SKIP, Overlap.BUFFER_ALL)
-POLL = timedelta(milliseconds=500)
-"""How often those who follow a backfill look at it."""
 
 _OVERLAPPING = text("""
 SELECT id FROM backfills
@@ -64,7 +62,7 @@ class BackfillManager:
         overlap: Overlap = Overlap.ALLOW_ALL,
         max_concurrent: int = 1,
     ) -> Backfill:
-        """Beats begin at once, whatever the status of the schedule.
+        """Beats begin at once, whatever the status of the schedule. Its runs start no chains.
 
         Raises InvalidInput, NotFound when the schedule was deleted meanwhile, and Conflict while
         another of its backfills covers a part of the range.
@@ -95,9 +93,7 @@ class BackfillManager:
         Raises NotFound and Ambiguous.
         """
         with self._database.transaction() as connection:
-            if reference.strip() == "@last":
-                return lookup.newest(connection, BackfillRow, noun="backfill")
-            return lookup.find(connection, BackfillRow, reference, noun="backfill")
+            return lookup.find_or_newest(connection, BackfillRow, reference, noun="backfill")
 
     def list(
         self, *, schedule_id: UUID | None = None, running: bool = False, limit: int = 50
@@ -117,20 +113,22 @@ class BackfillManager:
         with self._database.transaction() as connection:
             return backfill_rows.load(connection, backfill_id)
 
-    def follow(self, backfill_id: UUID) -> Iterator[Backfill]:
+    def follow(self, backfill_id: UUID, *, timeout: timedelta | None = None) -> Iterator[Backfill]:
         """As it is now, and each time that it has changed, until its end.
 
-        Raises NotFound, also when it is deleted meanwhile, with its schedule.
+        Raises NotFound, also when it is deleted meanwhile, with its schedule, and StillPending
+        after the timeout.
         """
-        seen = None
-        while True:
-            found = self.get(backfill_id)
-            if found != seen:
-                yield found
-            if found.state.is_final:
-                return
-            seen = found
-            time.sleep(POLL.total_seconds())
+        deadline, seen = Deadline(timeout), None
+        with News(self._database) as news:
+            while True:
+                found = self.get(backfill_id)
+                if found != seen:
+                    yield found
+                if found.state.is_final:
+                    return
+                seen = found
+                news.wait(_rest(deadline, found))
 
     def cancel(self, backfill_id: UUID, *, actor: str) -> Backfill:
         """It makes no more tasks, and those that do not run are cancelled. Twice is once.
@@ -150,6 +148,13 @@ class BackfillManager:
                         hint="There is nothing to cancel.",
                     )
             return backfill_rows.load(connection, backfill_id)
+
+
+def _rest(deadline: Deadline, backfill: Backfill) -> timedelta:
+    return deadline.rest(
+        f"Backfill {backfill.id} is still {backfill.state}.",
+        hint=f"It goes on. Watch it with: automagik backfills watch {backfill.id}",
+    )
 
 
 def _check(overlap: Overlap, max_concurrent: int) -> None:

@@ -93,17 +93,18 @@ def between(rule: Cadence, begin: datetime, end: datetime) -> Iterator[datetime]
 
 
 def step(rule: Cadence, stretch: Stretch, *, room: int) -> Step:
-    """`room` is how many tasks may be made."""
+    """`room` is how many tasks may be made. An occurrence that is left out uses a place, too."""
     taken = Step(told_until=stretch.begin)
-    made = 0
+    used = 0
     for at in between(rule, stretch.begin, stretch.end):
         if len(taken.turns) >= LOOKS or at >= stretch.known_until:
-            taken.has_more = True
+            # Tasks of a former rule may fill all that is known: there is no occurrence among them.
+            taken.told_until, taken.has_more = at, True
             return taken
         turn = stretch.turn(at)
-        made += turn is Turn.RUNS
-        if made > min(room, AT_A_TIME):
-            taken.has_more = room > AT_A_TIME
+        used += turn is not Turn.HAS_TASK
+        if used > min(room, AT_A_TIME):
+            taken.has_more = room > AT_A_TIME and not stretch.is_skipping
             return taken
         taken.turns.append((at, turn))
         taken.told_until = at + _TINY

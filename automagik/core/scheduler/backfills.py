@@ -33,7 +33,19 @@ logger = logging.getLogger(__name__)
 ADVANCING = 10
 """So many backfills take a step in one transaction."""
 
-# Only those that come further: others must not take their places.
+# Left out under the newest live run: what comes next waits for the end of that one.
+_HAS_LEFT_OUT = f"""
+coalesce((
+    SELECT max(t.created_at) FROM tasks t
+    WHERE t.schedule_id = b.schedule_id AND t.{UNFINISHED} AND t.backfill_id IS NULL
+) < (
+    SELECT max(o.recorded_at) FROM skipped_occurrences o
+    WHERE o.schedule_id = b.schedule_id AND o.last_at >= b.begin_at AND o.first_at < b.told_until
+), false)
+"""  # noqa: S608  (a constant)
+
+# Only those that come further: others must not take their places. Those with the most behind them
+# come last, so that a long way past what has run already keeps nobody waiting.
 _GOING_ON = text(f"""
 SELECT b.id AS backfill_id, b.overlap AS backfill_overlap, b.max_concurrent, b.told_until, b.end_at,
     s.id, {", ".join(f"s.{name}" for name in RULE_COLUMNS)}, f.gone_at, now() AS now
@@ -43,10 +55,14 @@ JOIN flows f ON f.id = s.flow_id
 WHERE b.state = 'running' AND (
     SELECT count(*) FROM tasks t WHERE t.backfill_id = b.id AND t.{UNFINISHED}
 ) < CASE WHEN b.told_until < b.end_at THEN b.max_concurrent ELSE 1 END
-    AND (b.overlap <> 'buffer-all' OR NOT EXISTS (
-        SELECT FROM tasks t WHERE t.schedule_id = b.schedule_id AND t.{UNFINISHED}
-    ))
-ORDER BY b.id
+    AND (b.told_until >= b.end_at OR CASE b.overlap
+        WHEN 'buffer-all' THEN NOT EXISTS (
+            SELECT FROM tasks t WHERE t.schedule_id = b.schedule_id AND t.{UNFINISHED}
+        )
+        WHEN 'skip' THEN NOT {_HAS_LEFT_OUT}
+        ELSE true
+    END)
+ORDER BY b.made + b.passed_by, b.id
 FOR NO KEY UPDATE OF b SKIP LOCKED
 FOR KEY SHARE OF s SKIP LOCKED
 LIMIT :batch
@@ -62,7 +78,8 @@ SELECT b.id,
     ) AS has_live,
     EXISTS (
         SELECT FROM tasks t WHERE t.schedule_id = b.schedule_id AND t.{UNFINISHED}
-    ) AS has_any
+    ) AS has_any,
+    {_HAS_LEFT_OUT} AS has_left_out
 FROM backfills b WHERE b.id = ANY(:backfills)
 """)  # noqa: S608  (a constant)
 
@@ -72,9 +89,11 @@ WHERE schedule_id = :schedule AND scheduled_for >= :begin AND scheduled_for < :e
 ORDER BY scheduled_for LIMIT :most
 """)
 
+# Recorded anew, which tells the next look what has been left out.
 _RECORDED = text("""
-SELECT first_at, last_at FROM skipped_occurrences
+UPDATE skipped_occurrences SET recorded_at = now()
 WHERE schedule_id = :schedule AND first_at <= :last_at AND last_at >= :first_at
+RETURNING first_at, last_at
 """)
 
 _MOVE = text("""
@@ -110,18 +129,19 @@ class _Room:
     """What the unfinished tasks leave to a backfill."""
 
     tasks: int
+    """Places: for runs, and for what is left out."""
     is_skipping: bool
     is_idle: bool
     """Whether all of its own have ended."""
 
 
 def _room(row: RowMapping, unfinished: Any) -> _Room:
-    match Overlap(row["backfill_overlap"]):
-        case Overlap.BUFFER_ALL:
-            tasks = 0 if unfinished.has_any else 1
-        case _:
-            tasks = max(0, row["max_concurrent"] - unfinished.own)
     is_skip = row["backfill_overlap"] == Overlap.SKIP
+    tasks = max(0, row["max_concurrent"] - unfinished.own)
+    if row["backfill_overlap"] == Overlap.BUFFER_ALL:
+        tasks = 0 if unfinished.has_any else 1
+    elif is_skip and unfinished.has_left_out:
+        tasks = 0
     return _Room(
         tasks=tasks, is_skipping=is_skip and unfinished.has_live, is_idle=not unfinished.own
     )

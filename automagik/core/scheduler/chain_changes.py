@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from automagik.core.database.models import ScheduleRow
 from automagik.core.exceptions import InvalidInput, NotFound
+from automagik.core.flows import flow_rows
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.input_check import checked_input
 from automagik.core.flows.values import Flow
@@ -65,9 +66,7 @@ def add(
     return schedule_id
 
 
-def changed(
-    connection: Connection, schedule: Schedule, change: ScheduleChange, *, flow: Flow
-) -> Columns:
+def changed(connection: Connection, schedule: Schedule, change: ScheduleChange) -> Columns:
     """What the schedule follows, what follows it, and what that is called.
 
     Raises InvalidInput, NotFound, Ambiguous and Conflict.
@@ -79,22 +78,21 @@ def changed(
         _rename_reactions(connection, schedule, change.name.strip())
     columns: Columns = {}
     if change.after is not None or change.on is not None:
-        columns = _followed(connection, schedule, change, flow=flow)
+        columns = _followed(connection, schedule, change)
     name = schedule.name if change.name is None else change.name.strip()
     hold(connection, None, [each.id for each in change.reactions.values()])
     react(connection, replace(schedule, name=name), change.reactions)
     return columns
 
 
-def _followed(
-    connection: Connection, schedule: Schedule, change: ScheduleChange, *, flow: Flow
-) -> Columns:
+def _followed(connection: Connection, schedule: Schedule, change: ScheduleChange) -> Columns:
     """It is written here, to see whether it starts itself."""
     if schedule.after is None:
         raise InvalidInput(
             f"Schedule {schedule.name!r} has a clock and cannot follow anything.",
             hint=f"Make another: automagik schedules create {schedule.flow_name} --after …",
         )
+    flow = flow_rows.load(connection, schedule.flow_id)
     end = schedule.after.end if change.on is None else change.on
     after = replace(schedule.after, end=end)
     if change.after is not None:

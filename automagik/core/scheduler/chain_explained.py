@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from automagik.core.scheduler.explain import Explanation, Fate
 from automagik.core.scheduler.rows import database_now
+from automagik.core.scheduler.skipped import REASONS
 from automagik.core.scheduler.values import Schedule, ScheduleStatus
 from automagik.core.tasks.why import told, why
 
@@ -38,17 +39,6 @@ ORDER BY at DESC LIMIT 1
 """.replace(":at", "CAST(:at AS timestamptz)")
 )
 
-_REASONS = {
-    "paused": "the schedule was paused",
-    "overlap": "an earlier run of the schedule was unfinished",
-    "max-runs": "the schedule had made as many runs as it may",
-    "flow-gone": "its flow was gone from the source",
-    "source-disabled": "its source was disabled",
-    "input": "its input could not be made of what that run had brought; the log of the beat says"
-    " why",
-    "error": "something unforeseen went wrong; the log of the beat says what",
-}
-
 
 def explain_chain(connection: Connection, chain: Schedule, *, at: datetime | None) -> Explanation:
     """Without an instant the latest end that it waited for."""
@@ -64,7 +54,7 @@ def explain_chain(connection: Connection, chain: Schedule, *, at: datetime | Non
     ended = f"{rule}. The run that ended at {told(found.at, chain.timezone)}"
     if found.reason is None:
         return _told(chain, found.at, Fate.DUE, f"{ended} has not been followed by a beat yet.")
-    because = _REASONS.get(found.reason, found.reason)
+    because = REASONS.get(found.reason, found.reason)
     words = f"{ended} started none: {because}."
     return _told(chain, found.at, Fate.SKIPPED, words, reason=found.reason)
 

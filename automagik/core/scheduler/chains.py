@@ -27,9 +27,21 @@ Columns = dict[str, Any]
 # The key of an advisory lock, without meaning.
 _LOCK = 3_141_592_653
 
+# A chain, what its runs start, and so on: few, however many there are in all.
 _LINKS = text("""
-SELECT s.id, s.name, s.flow_id, f.name AS flow, s.after_schedule_id, s.after_flow_id
-FROM schedules s JOIN flows f ON f.id = s.flow_id WHERE s.type = 'after'
+WITH RECURSIVE started AS (
+    SELECT id, name, flow_id, after_schedule_id, after_flow_id FROM schedules
+    WHERE id = :id AND type = 'after'
+    UNION
+    SELECT s.* FROM started CROSS JOIN LATERAL (
+        SELECT id, name, flow_id, after_schedule_id, after_flow_id FROM schedules
+        WHERE after_schedule_id = started.id
+        UNION ALL
+        SELECT id, name, flow_id, after_schedule_id, after_flow_id FROM schedules
+        WHERE after_flow_id = started.flow_id
+    ) s
+)
+SELECT s.*, f.name AS flow FROM started s JOIN flows f ON f.id = s.flow_id
 """)
 
 # All that goes when some schedules and flows are deleted: the schedules of these flows, their
@@ -94,6 +106,8 @@ def hold(connection: Connection, after: After | None, flows: Collection[UUID]) -
             raise NotFound(f"There is no schedule {after.name!r} any more.")
     if after is not None and after.flow_id is not None:
         wanted.add(after.flow_id)
+    if not wanted:
+        return
     query = select(FlowRow.id).where(FlowRow.id.in_(wanted)).order_by(FlowRow.id)
     held = connection.scalars(query.with_for_update(read=True, key_share=True))
     if wanted - set(held):
@@ -102,7 +116,8 @@ def hold(connection: Connection, after: After | None, flows: Collection[UUID]) -
 
 def refuse_circle(connection: Connection, schedule_id: UUID) -> None:
     """Once it is written. Raises Conflict."""
-    links = [Link(**row) for row in connection.execute(_LINKS).mappings()]
+    found = connection.execute(_LINKS, {"id": schedule_id}).mappings()
+    links = [Link(**row) for row in found]
     start = next((link for link in links if link.id == schedule_id), None)
     way = circle(links, start) if start is not None else ()
     if way:
@@ -154,10 +169,11 @@ def remove(connection: Connection, schedule_id: UUID) -> None:
 
 
 def lock_with_flows(connection: Connection, flows: Collection[UUID]) -> None:
-    """All schedules that go when these flows are deleted.
+    """All schedules that go when these flows are deleted, and what follows what, before.
 
     What waits for its turn in those of other flows is cancelled: it would all start at once.
     """
+    lock_chains(connection)
     gone = family(connection, flows=flows)
     lock_schedules(connection, gone)
     of_others = select(ScheduleRow.id).where(

@@ -9,6 +9,7 @@ from typing import Any
 from automagik.core.exceptions import Conflict, InvalidInput
 from automagik.core.scheduler.clock_options import refuse_clock
 from automagik.core.scheduler.exceptions import InvalidCadence
+from automagik.core.scheduler.idle_options import without_idle
 from automagik.core.scheduler.labels import UnsetLabel, changed_labels
 from automagik.core.scheduler.names import checked_name
 from automagik.core.scheduler.new_rule import canonical, checked_rule, first_occurrence
@@ -34,7 +35,7 @@ class ResumeFrom(StrEnum):
 def paused(
     schedule: Schedule, *, note: str | None, until: datetime | timedelta | None, now: datetime
 ) -> Columns:
-    """Its clock stands from now on. Of a paused one the end is set anew, and the note if given.
+    """Its clock stands from now on. Of a paused one only what is given is set anew.
 
     Raises Conflict, and InvalidInput for an end that is past.
     """
@@ -50,7 +51,7 @@ def paused(
             }
         case ScheduleStatus.PAUSED:
             again: Columns = {"status_reason": note} if note else {}
-            if ends_at != schedule.paused_until:
+            if ends_at is not None and ends_at != schedule.paused_until:
                 again["paused_until"] = ends_at
             return again
     raise Conflict(
@@ -132,15 +133,21 @@ def held_back(
 
 
 def changed(
-    schedule: Schedule, change: ScheduleChange, *, now: datetime, days: DaysOf, shortest: timedelta
+    schedule: Schedule,
+    change: ScheduleChange,
+    *,
+    now: datetime,
+    days: DaysOf,
+    shortest: timedelta | None,
 ) -> Columns:
     """All but the input. Raises InvalidCadence, InvalidInput, and NotFound for a calendar."""
+    if schedule.after is not None:
+        refuse_clock(change)
     columns: Columns = {} if change.name is None else {"name": checked_name(change.name)}
     columns |= _new_options(change)
     columns |= _new_labels(schedule, change)
     columns |= _new_policies(schedule, change, now=now)
     if schedule.after is not None:
-        refuse_clock(change)
         return columns
     times = _new_times(schedule, change, now=now, days=days, shortest=shortest)
     if schedule.is_used_up and times.get("status") is ScheduleStatus.ACTIVE:
@@ -152,7 +159,7 @@ def changed(
 def _new_policies(schedule: Schedule, change: ScheduleChange, *, now: datetime) -> Columns:
     """A schedule that had made all of its runs goes on when it may make more."""
     unset = [option for option in change.unset if isinstance(option, PolicyOption)]
-    columns = change.policies.columns(unset=unset)
+    columns = change.policies.columns(present=schedule.policies, unset=unset)
     ended = schedule.status is ScheduleStatus.COMPLETED and schedule.is_used_up
     if not ended or "max_runs" not in columns:
         return columns
@@ -228,7 +235,12 @@ _COLUMN_OF = {
 
 
 def _new_times(
-    schedule: Schedule, change: ScheduleChange, *, now: datetime, days: DaysOf, shortest: timedelta
+    schedule: Schedule,
+    change: ScheduleChange,
+    *,
+    now: datetime,
+    days: DaysOf,
+    shortest: timedelta | None,
 ) -> Columns:
     text, name = _new_text(schedule, change, now=now), change.name or schedule.name
     renamed = name != schedule.name and text.depends_on_name
@@ -264,10 +276,11 @@ def _new_text(schedule: Schedule, change: ScheduleChange, *, now: datetime) -> R
         timezone=change.timezone or schedule.timezone,
         limits=_new_limits(schedule.limits, change),
     )
-    if change.cadence is None:
-        return text
-    text = replace(text, cadences=(change.cadence, *change.more_cadences))
-    return canonical(text, now=now, name=change.name or schedule.name)
+    if change.cadence is not None:
+        text = replace(text, cadences=(change.cadence, *change.more_cadences))
+        text = canonical(text, now=now, name=change.name or schedule.name)
+    said = {name for name in LIMITS if getattr(change, name) is not None}
+    return without_idle(text, said=said)
 
 
 def _new_limits(limits: RuleLimits, change: ScheduleChange) -> RuleLimits:

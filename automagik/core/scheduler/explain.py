@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from automagik.core.scheduler.rows import database_now, load
-from automagik.core.scheduler.skipped import LEFT_OUT
+from automagik.core.scheduler.skipped import LEFT_OUT, REASONS
 from automagik.core.scheduler.values import Schedule, ScheduleStatus
 from automagik.core.tasks.why import told, why
 
@@ -71,20 +71,6 @@ WHERE t.schedule_id = :schedule AND t.scheduled_for > :at
     AND e.from_state IS NULL AND e.reason LIKE 'makes up%'
 ORDER BY t.scheduled_for LIMIT 1
 """)
-
-REASONS = {
-    "misfire": "no beat fired it in time",
-    "overlap": "an earlier run of the schedule was unfinished",
-    "paused": "the schedule was paused",
-    "source-disabled": "the flow's source was disabled",
-    "holiday": "it is a holiday in the schedule's calendar",
-    "excluded": "the schedule excludes it",
-    "quiet-hours": "it lies in the quiet hours",
-    "window": "it lay outside the schedule's start and end",
-    "max-runs": "the schedule had made as many runs as it may",
-    "flow-gone": "its flow was gone from the source",
-    "error": "the schedule could not be computed",
-}
 
 
 def explain(connection: Connection, schedule_id: UUID, *, at: datetime | None) -> Explanation:

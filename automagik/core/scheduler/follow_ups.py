@@ -13,9 +13,11 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy.exc import DBAPIError
 
 from automagik.core.config import Settings
 from automagik.core.database.base import new_id
+from automagik.core.database.trouble import trouble_of
 from automagik.core.exceptions import InvalidInput
 from automagik.core.scheduler.failing import failing, why_paused
 from automagik.core.scheduler.input_template import parse_template
@@ -31,27 +33,29 @@ logger = logging.getLogger(__name__)
 AT_A_TIME = 20
 """So many ends in one transaction: each may bring along an answer of megabytes."""
 
-_SAME_SERIES = """
-CASE WHEN c.after_schedule_id IS NULL THEN r.flow_id = c.after_flow_id
-    ELSE r.schedule_id = c.after_schedule_id END
-"""
+# Of the schedule or of the flow that a chain follows: the other is null and finds nothing. Apart,
+# each reads its index from one end. Runs of backfills belong to no series.
+_OF_SERIES = " UNION ALL ".join(
+    f"""
+    (
+        SELECT r.state FROM tasks r
+        WHERE r.{noun}_id = c.after_{noun}_id AND {{which}}
+            AND r.state IN ('completed', 'failed') AND r.backfill_id IS NULL
+        ORDER BY r.id {{order}} LIMIT 1
+    )
+    """  # noqa: S608  (constants)
+    for noun in ("schedule", "flow")
+)
+_ONE_BEFORE = _OF_SERIES.format(which="r.id < t.id AND r.finished_at <= u.ended_at", order="DESC")
+_ONE_AFTER = _OF_SERIES.format(which="r.id > t.id AND r.finished_at < u.ended_at", order="ASC")
 # Of what had ended by then: the run itself, retried by hand, or the one before had failed, and no
 # later one has ended, which would have recovered it already.
 _RECOVERED = f"""
 (
     EXISTS (SELECT FROM task_events e WHERE e.task_id = t.id AND e.from_state = 'failed')
-    OR coalesce((
-        SELECT r.state = 'failed' FROM tasks r
-        WHERE {_SAME_SERIES} AND r.id < t.id AND r.finished_at <= u.ended_at
-            AND r.state IN ('completed', 'failed')
-        ORDER BY r.id DESC LIMIT 1
-    ), false)
-) AND NOT EXISTS (
-    SELECT FROM tasks r
-    WHERE {_SAME_SERIES} AND r.id > t.id AND r.finished_at < u.ended_at
-        AND r.state IN ('completed', 'failed')
-)
-"""  # noqa: S608  (constants)
+    OR 'failed' IN ({_ONE_BEFORE})
+) AND NOT EXISTS ({_ONE_AFTER})
+"""
 
 # It waits for nobody: what somebody holds stays for the next time. Who deletes a task or a chain
 # waits for us.
@@ -119,11 +123,16 @@ def _by_chain(row: RowMapping) -> tuple[Any, int]:
 def _serve(
     connection: Connection, ends: Sequence[RowMapping], *, settings: Settings, actor: str
 ) -> None:
-    """All ends of one chain, oldest first: whatever is wrong with it does not stop the others."""
+    """All ends of one chain, oldest first: whatever is wrong with it does not stop the others.
+
+    What is wrong with the database says nothing about the chain: raised, it leaves the notes.
+    """
     try:
         with connection.begin_nested():
             _write(connection, _move(connection, ends), settings=settings, actor=actor)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, DBAPIError) and trouble_of(error) is not None:
+            raise
         logger.exception("Schedule %s did not follow", ends[0]["name"])
         tell_skipped(connection, [_skipped(row, "error") for row in ends])
 

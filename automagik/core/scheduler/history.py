@@ -12,10 +12,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from automagik.core.scheduler.explain import REASONS
+from automagik.core.scheduler.skipped import REASONS
 from automagik.core.tasks.states import TaskState
 
-LIMIT = 20
+_AT = attrgetter("at")
 
 
 class Origin(StrEnum):
@@ -42,7 +42,7 @@ class HistoryFilter:
     """Tasks in any of these; none given: all."""
     tasks: bool = True
     skipped: bool = True
-    limit: int = LIMIT
+    limit: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,22 +70,30 @@ class Entry:
     """The latest attempt."""
 
 
-# The newest first, by an index. Who is told at the same instant as the last one comes with it: the
-# next page begins before that.
 _TASKS = """
 SELECT {at} AS at, t.id, t.backfill_id, t.parent_task_id, t.parent_attempt, t.state, t.attempt,
     t.error_code, t.scheduled_for, t.created_at, t.started_at,
     coalesce(t.finished_at, now()) AS until,
     (SELECT min(a.started_at) FROM task_attempts a WHERE a.task_id = t.id) AS first_started_at
 FROM tasks t
-WHERE t.schedule_id = :schedule AND t.scheduled_for IS {which}
+WHERE t.schedule_id = :schedule AND {which}
     AND {at} >= coalesce(CAST(:since AS timestamptz), '-infinity')
     AND {at} < coalesce(CAST(:before AS timestamptz), 'infinity')
     AND (CAST(:states AS text[]) IS NULL OR t.state = ANY(:states))
-ORDER BY {at} DESC FETCH FIRST :limit ROWS WITH TIES
 """
-_OF_OCCURRENCES = text(_TASKS.format(at="t.scheduled_for", which="NOT NULL"))
-_OTHERS = text(_TASKS.format(at="t.created_at", which="NULL"))
+# By an index. Who is told at the same instant as the last one comes with it: the next page begins
+# before that.
+_BY_INSTANT = f"{_TASKS} ORDER BY {{at}} DESC FETCH FIRST :limit ROWS WITH TIES"
+_OF_OCCURRENCES = text(
+    _BY_INSTANT.format(at="t.scheduled_for", which="t.scheduled_for IS NOT NULL")
+)
+# Of a schedule with a clock these are few: an index finds them all.
+_OTHERS = text(_BY_INSTANT.format(at="t.created_at", which="t.scheduled_for IS NULL"))
+# Of a chain they are all that there is. The index goes by ids, which hosts make by their own clocks
+# and in whatever order within a transaction: so some more are read.
+_BY_ID = f"{_TASKS} ORDER BY t.id DESC LIMIT :limit + 100"
+_OF_CHAIN = text(_BY_ID.format(at="t.created_at", which="true"))
+_IS_CHAIN = text("SELECT type = 'after' FROM schedules WHERE id = :schedule")
 
 _SKIPPED = text("""
 SELECT first_at, last_at, reason FROM skipped_occurrences
@@ -104,16 +112,21 @@ def history(connection: Connection, schedule_id: UUID, wanted: HistoryFilter) ->
         "states": [*wanted.states] or None,
         "limit": wanted.limit,
     }
-    asked = [(_OF_OCCURRENCES, _of_task), (_OTHERS, _of_task)] if wanted.tasks else []
+    is_chain = connection.scalar(_IS_CHAIN, {"schedule": schedule_id})
+    tasks = (_OF_CHAIN,) if is_chain else (_OF_OCCURRENCES, _OTHERS)
+    asked = [(statement, _of_task) for statement in tasks if wanted.tasks]
     asked += [(_SKIPPED, _of_skipped)] if wanted.skipped else []
-    found = [map(entry, connection.execute(statement, query)) for statement, entry in asked]
-    newest = heapq.merge(*found, key=attrgetter("at"), reverse=True)
+    found = [
+        sorted(map(entry, connection.execute(statement, query)), key=_AT, reverse=True)
+        for statement, entry in asked
+    ]
+    newest = heapq.merge(*found, key=_AT, reverse=True)
     return list(_with_ties(newest, wanted.limit))
 
 
 def _with_ties(entries: Iterable[Entry], limit: int) -> Iterable[Entry]:
     count = 0
-    for _, together in groupby(entries, key=attrgetter("at")):
+    for _, together in groupby(entries, key=_AT):
         if count >= limit:
             return
         for entry in together:

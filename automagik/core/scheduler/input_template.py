@@ -1,15 +1,17 @@
 r"""The input of a chain's run: text with places for what the run before has brought. Pure.
 
 `{{ output }}` and the like are all there is: no expressions, no loops, so that what a person wrote
-is filled in at once inside a beat, whatever it says. `\{{` stands for two braces.
+is filled in at once inside a beat, whatever it says. `\{{` stands for two braces. A template that
+is JSON stays JSON, whatever comes in.
 """
 
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +36,7 @@ NAMES = (
 _RESULT = "result"
 # What is between the braces has none, so that it takes one pass however the text looks.
 _PLACE = re.compile(r"\\\{\{|\{\{([^{}]*)\}\}")
+_QUOTE = re.compile(r'\\.|(")', re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,12 +56,33 @@ class Parent:
     error_code: str | None = None
 
 
+class Form(StrEnum):
+    """How a value comes in."""
+
+    TEXT = "text"
+    """As it is."""
+    STRING = "string"
+    """Within a string of JSON, in which it stays."""
+    VALUE = "value"
+    """Between the strings of JSON: a value of its own."""
+
+    def of(self, value: Any) -> str:
+        if self is Form.VALUE:
+            return _json(value)
+        return _json(_text(value))[1:-1] if self is Form.STRING else _text(value)
+
+
+_STANDS_FOR = {Form.STRING: "x", Form.VALUE: "null"}
+"""What is no part of anything longer: neither of an escape, nor of a number or a word."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a value comes in; the path leads into the answer."""
 
     name: str
     path: tuple[str, ...] = ()
+    form: Form = Form.TEXT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,32 +90,28 @@ class InputTemplate:
     """Text and places in turn."""
 
     parts: tuple[str | Place, ...]
-    is_json: bool
-    """Places lie within its strings, and what comes in stays within them."""
 
     def render(self, parent: Parent) -> str:
-        """What is not there is empty; structured values become JSON.
+        """What is not there is empty, between strings of JSON null; structured values become JSON.
 
         Raises InvalidInput when the answer has no such path, or the input would be too long.
         """
         pieces: list[str] = []
         length = 0
         for part in self.parts:
-            piece = part if isinstance(part, str) else self._filled(part, parent)
+            piece = part if isinstance(part, str) else part.form.of(_value(part, parent))
             length += len(piece)
             if length > LONGEST:
                 raise InvalidInput(f"The input would have more than {LONGEST:,} characters.")
             pieces.append(piece)
         return "".join(pieces)
 
-    def _filled(self, place: Place, parent: Parent) -> str:
-        text = _text(_value(place, parent))
-        return json.dumps(text, ensure_ascii=False)[1:-1] if self.is_json else text
-
 
 def parse_template(text: str) -> InputTemplate:
     """Raises InvalidInput with what is possible."""
-    return InputTemplate(parts=tuple(_parts(text)), is_json=_is_json(text))
+    parts = tuple(_parts(text))
+    in_json = tuple(_in_json(parts))
+    return InputTemplate(parts=in_json if _is_json(in_json) else parts)
 
 
 def template_input(text: str | None) -> FlowInput:
@@ -193,10 +213,27 @@ def _is_index(step: str, values: Sequence[Any]) -> bool:
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else _json(value)
 
 
-def _is_json(text: str) -> bool:
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _in_json(parts: Sequence[str | Place]) -> Iterator[str | Place]:
+    """Each place in the form that it has if the whole is JSON."""
+    is_within = False
+    for part in parts:
+        if isinstance(part, Place):
+            yield replace(part, form=Form.STRING if is_within else Form.VALUE)
+            continue
+        quotes = [each for each in _QUOTE.finditer(part) if each[1]]
+        is_within ^= len(quotes) % 2 == 1
+        yield part
+
+
+def _is_json(parts: Sequence[str | Place]) -> bool:
+    text = "".join(part if isinstance(part, str) else _STANDS_FOR[part.form] for part in parts)
     if not text.lstrip().startswith(("{", "[")):
         return False
     try:

@@ -1,6 +1,7 @@
 """Intervals: every so many seconds, counted from a stored anchor, so that nothing drifts."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -11,6 +12,8 @@ from automagik.core.scheduler.schedule_type import ScheduleType
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _WORDS = {"w": "week", "d": "day", "h": "hour", "m": "minute", "s": "second"}
+_SHORT = {word: unit for unit, word in _WORDS.items()} | {"min": "m", "sec": "s", "hr": "h"}
+_BY_THE_WALL = {"d": "at 09:00", "w": "on mon at 09:00"}
 _LONGEST = timedelta(days=36_525)
 _PARTS = re.compile(r"([0-9]+)\s*([a-z]+)", re.ASCII)
 _SHAPE = re.compile(r"(?:\s*[0-9]+\s*[a-z]+)+\s*", re.ASCII)
@@ -72,7 +75,7 @@ def parse_every(expr: str) -> timedelta:
     parts = _PARTS.findall(text)
     units = [unit for _, unit in parts]
     if unknown := [unit for unit in units if unit not in _UNITS]:
-        raise _refusal(expr, f"{unknown[0]!r} is no unit; they are w, d, h, m and s")
+        raise _unknown_unit(expr, parts, unknown[0])
     if units != [unit for unit in _UNITS if unit in units]:
         raise _refusal(expr, "each unit may stand once, the larger before the smaller")
     seconds = sum(int(count) * _UNITS[unit] for count, unit in parts)
@@ -91,6 +94,17 @@ def _why_no_interval(text: str) -> str:
     if "." in text:
         return "only whole numbers are possible: 1h30m, not 1.5h"
     return "an interval is made of whole numbers with units: w, d, h, m, s"
+
+
+def _unknown_unit(expr: str, parts: Sequence[tuple[str, str]], unit: str) -> InvalidCadence:
+    error = _refusal(expr, f"{unit!r} is no unit; they are w, d, h, m and s")
+    short = [(count, _SHORT.get(word.removesuffix("s"), word)) for count, word in parts]
+    if any(each not in _UNITS for _, each in short):
+        return error
+    hint = f"Write {''.join(count + each for count, each in short)}, counted from now on"
+    if len(short) == 1 and (at := _BY_THE_WALL.get(short[0][1])):
+        hint += f", or '{expr.strip()} {at}' by the clock on the wall"
+    return InvalidCadence(error.message, hint=f"{hint}.")
 
 
 def _refusal(expr: str, reason: str) -> InvalidCadence:

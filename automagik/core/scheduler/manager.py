@@ -21,16 +21,23 @@ from automagik.core.flows.input_check import checked_input
 from automagik.core.flows.manager import FlowManager
 from automagik.core.flows.values import Flow
 from automagik.core.queues import ensure_queue
-from automagik.core.scheduler import chain_changes, chains, changes, pauses, rows
-from automagik.core.scheduler.after import After, AfterText, Reaction
+from automagik.core.scheduler import (
+    chain_changes,
+    chains,
+    changes,
+    history,
+    new_schedule,
+    pauses,
+    rows,
+)
+from automagik.core.scheduler.after import AfterText, Reaction
 from automagik.core.scheduler.calendar_days import calendar_of, held_days
 from automagik.core.scheduler.chain_explained import explain_chain
 from automagik.core.scheduler.changes import Columns, ResumeFrom
 from automagik.core.scheduler.clock_options import refuse_limits
 from automagik.core.scheduler.explain import Explanation, explain
+from automagik.core.scheduler.history import Entry, HistoryFilter
 from automagik.core.scheduler.labels import checked_labels
-from automagik.core.scheduler.names import checked_name, derived_name
-from automagik.core.scheduler.new_rule import canonical, new_columns
 from automagik.core.scheduler.overlap import admit
 from automagik.core.scheduler.parents import latest_input
 from automagik.core.scheduler.policies import Overlap
@@ -47,7 +54,11 @@ from automagik.core.tasks.values import Task
 class SchedulerManager:
     """Creates, reads and changes schedules. Every method raises DatabaseUnreachable."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, *, refuses_short_gaps: bool = True
+    ) -> None:
+        """Who has seen to the gaps between runs lets it not look again: that takes a while."""
+        self._shortest = settings.min_interval if refuses_short_gaps else None
         self._database = database
         self._settings = settings
         self._flows = FlowManager(database, settings)
@@ -82,34 +93,44 @@ class SchedulerManager:
             priority=priority, queue=queue, max_retries=max_retries, timeout=timeout
         )
         columns["labels"] = checked_labels(labels or {})
-        if policies is not None:
-            columns |= policies.columns()
         limits, cadences = limits or RuleLimits(), tuple(more_cadences)
         if isinstance(cadence, AfterText):
             refuse_limits(limits, policies)
         else:
             cadences = (cadence, *cadences)
+        if policies is not None:
+            columns |= policies.columns()
         zone = timezone or self._settings.timezone
         rule = RuleText(cadences=cadences, timezone=zone, limits=limits)
         with self._database.transaction() as connection:
+            days = held_days(connection, limits.calendar)
             after = chain_changes.begin(connection, flow, cadence, reactions or {})
             flow_rows.hold(connection, flow)
             columns |= input_columns(connection, flow, run_input, is_chain=after is not None)
             if queue is not None:
                 ensure_queue(connection, queue)
-            schedule_id = self._add(connection, columns, after or rule, flow=flow, name=name)
+            schedule_id = new_schedule.add(
+                connection,
+                columns,
+                after or rule,
+                flow=flow,
+                name=name,
+                timezone=zone,
+                days=days,
+                shortest=self._shortest,
+            )
             made = rows.load(connection, schedule_id)
             chain_changes.react(connection, made, reactions or {})
             notify(connection, WAKE)
             return made
 
     def resolve(self, reference: str) -> UUID:
-        """The schedule meant by a name, an id or the beginning of one.
+        """The schedule meant by a name, an id, the beginning of one, or `@last`.
 
         Raises NotFound and Ambiguous.
         """
         with self._database.transaction() as connection:
-            return lookup.find(connection, ScheduleRow, reference, noun="schedule")
+            return lookup.find_or_newest(connection, ScheduleRow, reference, noun="schedule")
 
     def list(self, selection: Selection = Selection()) -> Sequence[Schedule]:  # noqa: B008
         """The next to run first, then those that do not run, by name."""
@@ -131,6 +152,8 @@ class SchedulerManager:
         until: datetime | timedelta | None = None,
     ) -> Schedule:
         """No more runs until it is resumed, by a person or at the given end by a beat.
+
+        Of a paused one the note and the end stay unless new ones are given.
 
         Raises NotFound, InvalidInput for an end that is past, and Conflict unless it is active.
         """
@@ -163,15 +186,14 @@ class SchedulerManager:
         def changed(
             connection: Connection, found: Schedule, now: datetime, days: DaysOf
         ) -> Columns:
-            shortest = self._settings.min_interval
-            columns = changes.changed(found, change, now=now, days=days, shortest=shortest)
+            columns = changes.changed(found, change, now=now, days=days, shortest=self._shortest)
             if change.queue is not None:
                 ensure_queue(connection, change.queue)
-            flow = flow_rows.load(connection, found.flow_id)
             if change.concerns_input:
+                flow = flow_rows.load(connection, found.flow_id)
                 merged, is_chain = merged_input(found.run_input, change), found.after is not None
                 columns |= input_columns(connection, flow, merged, is_chain=is_chain)
-            return columns | chain_changes.changed(connection, found, change, flow=flow)
+            return columns | chain_changes.changed(connection, found, change)
 
         def lock(connection: Connection) -> None:
             chains.lock_change(connection, schedule_id, change)
@@ -188,6 +210,11 @@ class SchedulerManager:
             if schedule.after is not None:
                 return explain_chain(connection, schedule, at=at)
             return explain(connection, schedule_id, at=at)
+
+    def history(self, schedule_id: UUID, wanted: HistoryFilter) -> Sequence[Entry]:
+        """At least as many as wanted, if there are: entries of one instant stay together."""
+        with self._database.transaction() as connection:
+            return history.history(connection, schedule_id, wanted)
 
     def followers(self, schedule: Schedule) -> Sequence[Schedule]:
         """What its runs start: chains after it, and those after its flow. By name."""
@@ -245,31 +272,6 @@ class SchedulerManager:
             if overlap is None
             else partial(admit, schedule=schedule_id, overlap=overlap, actor=actor),
         )
-
-    def _add(
-        self,
-        connection: Connection,
-        columns: Columns,
-        rule: RuleText | After,
-        *,
-        flow: Flow,
-        name: str | None,
-    ) -> UUID:
-        if isinstance(rule, After):
-            zone = self._settings.timezone
-            return chain_changes.add(connection, columns, rule, flow=flow, name=name, timezone=zone)
-        days, now = held_days(connection, rule.limits.calendar), rows.database_now(connection)
-        shortest = self._settings.min_interval
-
-        def columns_of(name: str) -> Columns:
-            return columns | new_columns(rule, name=name, days=days, now=now, shortest=shortest)
-
-        if name is not None:
-            name = checked_name(name)
-            return rows.add(connection, columns_of(name), name=name)
-        first = canonical(rule, now=now, name="").cadences[0]
-        made_up = derived_name(flow.name, type_=first.type, expr=first.expr)
-        return rows.add_numbered(connection, columns_of, name=made_up)
 
     def _apply(
         self,

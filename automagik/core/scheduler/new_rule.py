@@ -7,6 +7,7 @@ from typing import Any
 
 from automagik.core.scheduler.cadence import Cadence, occurrences, parse_cadence
 from automagik.core.scheduler.exceptions import InvalidCadence
+from automagik.core.scheduler.idle_options import refuse_idle
 from automagik.core.scheduler.interval import in_words
 from automagik.core.scheduler.rule import DaysOf, Rule, load_rule
 from automagik.core.scheduler.rule_text import CadenceText, RuleText
@@ -18,7 +19,7 @@ _WITHIN = timedelta(days=3_660)
 
 
 def new_columns(
-    text: RuleText, *, name: str, days: DaysOf, now: datetime, shortest: timedelta
+    text: RuleText, *, name: str, days: DaysOf, now: datetime, shortest: timedelta | None
 ) -> dict[str, Any]:
     """Of the table of schedules, for a rule that begins now. Raises InvalidCadence."""
     text, anchor = canonical(text, now=now, name=name), whole_second(now)
@@ -47,17 +48,28 @@ def checked_rule(
     name: str,
     days: DaysOf,
     now: datetime,
-    shortest: timedelta,
+    shortest: timedelta | None,
 ) -> Rule:
-    """Raises InvalidCadence, also when two occurrences come closer than the shortest gap."""
+    """Raises InvalidCadence, also when two occurrences come closer than the shortest gap.
+
+    None: who asks has seen to that. Raises InvalidInput for a limit that says nothing in it.
+    """
     limits = text.limits
     if limits.starts_at and limits.ends_at and limits.ends_at <= limits.starts_at:
         raise InvalidCadence(
             "The end of the schedule is not later than its start.",
             hint="For example: --start 2030-12-01 --end 2030-12-31",
         )
+    refuse_idle(text)
     rule = load_rule(text, anchor=anchor, name=name, days=days)
-    found = _shortest_gap(rule, after=now)
+    if shortest is not None:
+        refuse_short_gaps(rule, after=now, shortest=shortest)
+    return rule
+
+
+def refuse_short_gaps(rule: Rule, *, after: datetime, shortest: timedelta) -> None:
+    """Looks at a thousand occurrences, which takes a while. Raises InvalidCadence."""
+    found = _shortest_gap(rule, after=after)
     if found is not None and found[0] < shortest:
         gap, at = found
         raise InvalidCadence(
@@ -65,7 +77,6 @@ def checked_rule(
             f" the shortest gap allowed is {_words(shortest)}.",
             hint="Let it occur less often, or set AUTOMAGIK_MIN_INTERVAL_SECONDS.",
         )
-    return rule
 
 
 def first_occurrence(rule: Cadence, *, now: datetime) -> datetime:

@@ -21,15 +21,22 @@ PARENT_NAMES = """
 JOIN flows pf ON pf.id = t.flow_id LEFT JOIN schedules ps ON ps.id = t.schedule_id
 """
 
+# One of the two is null and finds nothing; apart, each reads its index. Runs of backfills start
+# nothing.
+_LATEST_OF = " UNION ALL ".join(
+    f"""
+    (
+        SELECT * FROM tasks
+        WHERE {noun}_id = c.after_{noun}_id AND state = ANY(:states) AND backfill_id IS NULL
+        ORDER BY id DESC LIMIT 1
+    )
+    """  # noqa: S608  (constants)
+    for noun in ("schedule", "flow")
+)
 _LATEST = text(f"""
 SELECT {PARENT_COLUMNS}, t.finished_at AS ended_at
 FROM schedules c
-JOIN LATERAL (
-    SELECT * FROM tasks
-    WHERE (schedule_id = c.after_schedule_id OR flow_id = c.after_flow_id)
-        AND state = ANY(:states)
-    ORDER BY id DESC LIMIT 1
-) t ON true
+JOIN LATERAL ({_LATEST_OF}) t ON true
 JOIN task_attempts a ON a.task_id = t.id AND a.attempt = t.attempt
 {PARENT_NAMES}
 WHERE c.id = :id

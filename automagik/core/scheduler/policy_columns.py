@@ -25,6 +25,9 @@ COLUMNS = tuple(DURATIONS.get(field.name, field.name) for field in fields(Polici
 _LONGEST = timedelta(days=36_525)
 
 
+_DEFAULT = Policies()
+
+
 class PolicyOption(StrEnum):
     """A policy by its name on the command line."""
 
@@ -61,8 +64,13 @@ class PolicyChange:
     pause_after_failures: int | None = None
     at_most_once: bool | None = None
 
-    def columns(self, *, unset: Collection[PolicyOption] = ()) -> Columns:
-        """What to write; what is unset has its default again. Raises InvalidInput."""
+    def columns(
+        self, *, present: Policies = _DEFAULT, unset: Collection[PolicyOption] = ()
+    ) -> Columns:
+        """What to write; what is unset, or says nothing any more, has its default again.
+
+        Raises InvalidInput.
+        """
         said = {name: getattr(self, name) for name in _SAID}
         given = {name: value for name, value in said.items() if value is not None}
         for name, value in given.items():
@@ -72,7 +80,19 @@ class PolicyChange:
             if option.column in columns:
                 raise InvalidInput(f"A new {option} is given and unset at the same time.")
             columns[option.column] = _DEFAULTS[option.column]
+        if columns.get("misfire", present.misfire) != Misfire.RUN_ALL:
+            columns |= self._without_order(columns)
         return columns | ({"runs": 0} if "max_runs" in columns else {})
+
+    def _without_order(self, columns: Columns) -> Columns:
+        usual = _DEFAULT.catch_up_order
+        if self.catch_up_order not in (None, usual):
+            raise InvalidInput(
+                f"--catch-up-order {self.catch_up_order} says nothing where one run at most makes"
+                " up for what is too late.",
+                hint="Add --misfire run-all.",
+            )
+        return {"catch_up_order": usual} if "misfire" in columns else {}
 
 
 _SAID = [field.name for field in fields(Policies)]
@@ -99,7 +119,7 @@ def _stored(value: Any) -> Any:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-_DEFAULTS = {DURATIONS.get(name, name): _stored(getattr(Policies(), name)) for name in _SAID}
+_DEFAULTS = {DURATIONS.get(name, name): _stored(getattr(_DEFAULT, name)) for name in _SAID}
 
 
 def _check(name: str, value: Any) -> None:

@@ -79,6 +79,12 @@ class _Line:
 
 def read_recurrence(expr: str, *, timezone: str) -> RecurrenceText:
     """Raises InvalidCadence."""
+    if expr.split(maxsplit=1)[0].isalpha():
+        raise InvalidCadence(
+            refusal("it is made of parts such as FREQ=WEEKLY, not of words").message,
+            hint="Words are for --every: 'week on fri at 09:00'."
+            " As a recurrence rule: FREQ=WEEKLY;BYDAY=FR;BYHOUR=9.",
+        )
     lines = [_line(text) for text in expr.split()]
     rule = _only(lines, "RRULE")
     start = _only(lines, "DTSTART")

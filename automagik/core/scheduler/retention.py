@@ -79,6 +79,14 @@ WHERE s.id = o.schedule_id AND (o.last_at <= s.counts_from OR s.type = 'after')
     AND o.recorded_at < now() - :age
 """)
 
+# As long as a task of theirs is kept they are, too.
+_OLD_BACKFILLS = text("""
+DELETE FROM backfills b
+WHERE b.finished_at < now() - :age AND NOT EXISTS (
+    SELECT FROM tasks t WHERE t.backfill_id = b.id
+)
+""")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forecast:
@@ -146,6 +154,6 @@ def forecast(connection: Connection, outcome: TaskState, *, before: datetime) ->
 
 
 def forget_processes(connection: Connection) -> None:
-    """Deletes workers and beats that ended long ago, and notes of which nobody has need."""
-    for statement in (_OLD_WORKERS, _OLD_BEATS, _OLD_SKIPPED):
+    """Deletes workers, beats and backfills that ended long ago, and notes that nobody needs."""
+    for statement in (_OLD_WORKERS, _OLD_BEATS, _OLD_BACKFILLS, _OLD_SKIPPED):
         connection.execute(statement, {"age": PROCESSES_KEPT})

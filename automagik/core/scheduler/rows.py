@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +43,7 @@ def read(connection: Connection, query: Select[Any]) -> Sequence[Schedule]:
     return [as_schedule(row, days.get(row.calendar, frozenset())) for row in found]
 
 
+@cache
 def schedules() -> Select[Any]:
     """Every schedule with the names around it."""
     return (

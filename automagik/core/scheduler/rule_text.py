@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from automagik.core.scheduler.dst import Dst, Fold, Gap
 from automagik.core.scheduler.holidays import OnHoliday
+from automagik.core.scheduler.schedule_type import ScheduleType
 
 _HASH = re.compile("(?<![A-Z])H(?![A-Z])", re.IGNORECASE)
 
@@ -59,8 +60,8 @@ class RuleText:
     @property
     def depends_on_name(self) -> bool:
         """Whether a cron rule in it has an `H`."""
-        texts = (*(each.expr for each in self.cadences), *self.limits.exclusions)
-        return any(_HASH.search(each) for each in texts)
+        crons = [each.expr for each in self.cadences if each.type == ScheduleType.CRON]
+        return any(_HASH.search(each) for each in (*crons, *self.limits.exclusions))
 
     def columns(self) -> dict[str, Any]:
         """Of the table of schedules."""

@@ -1,6 +1,6 @@
 """Which schedules are meant, when not by their names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,8 @@ class Selection:
 
     flow_id: UUID | None = None
     source_id: UUID | None = None
-    status: ScheduleStatus | None = None
+    statuses: Sequence[ScheduleStatus] = ()
+    """Any of these; none given: all."""
     labels: Mapping[str, str | None] = field(default_factory=dict)
     """By their keys; None: whatever the value."""
 
@@ -27,8 +28,8 @@ class Selection:
             query = query.where(ScheduleRow.flow_id == self.flow_id)
         if self.source_id is not None:
             query = query.where(FlowRow.source_id == self.source_id)
-        if self.status is not None:
-            query = query.where(ScheduleRow.status == self.status)
+        if self.statuses:
+            query = query.where(ScheduleRow.status.in_(self.statuses))
         for key, value in self.labels.items():
             has_key = ScheduleRow.labels.op("?")(key)
             has_both = ScheduleRow.labels.contains({key: value})

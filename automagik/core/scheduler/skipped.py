@@ -14,6 +14,23 @@ from automagik.core.scheduler.new_tasks import as_json
 LEFT_OUT = tuple(map(str, Reason))
 """Reasons of instants that the rule left out: no occurrences, so these may lie between others."""
 
+REASONS = {
+    "misfire": "no beat fired it in time",
+    "overlap": "an earlier run of the schedule was unfinished",
+    "paused": "the schedule was paused",
+    "source-disabled": "the flow's source was disabled",
+    "holiday": "it is a holiday in the schedule's calendar",
+    "excluded": "the schedule excludes it",
+    "quiet-hours": "it lies in the quiet hours",
+    "window": "it lay outside the schedule's start and end",
+    "max-runs": "the schedule had made as many runs as it may",
+    "flow-gone": "its flow was gone from the source",
+    "input": "its input could not be made of what the run before had brought; the log of the beat"
+    " says why",
+    "error": "something went wrong with it; the log of the beat says what",
+}
+"""The words of the record, for people."""
+
 # The latest stretches of a schedule since it ran last. One that skips for ever has few.
 _LATEST = text("""
 SELECT DISTINCT ON (s.id, o.kind) s.id AS schedule_id, o.*

@@ -71,13 +71,16 @@ class Ticker:
         self._overdue = timedelta(seconds=settings.reconcile_seconds)
         self._reconciler = Reconciler(queues, overdue=self._overdue)
         self._trouble: str | None = None
+        self._set_aside: Exception | None = None
         self._is_held_up = False
         self._progress_at = time.monotonic()
 
     def tick(self) -> None:
         """Does what is due and waits for the next instant, a notification, or a few seconds."""
         try:
-            self._wait(self._work())
+            wait = self._work()
+            self._raise_what_was_set_aside()
+            self._wait(wait)
             self._tell_trouble(None)
         except RedisUnreachable as error:
             self._tell_trouble(error.message)
@@ -106,18 +109,18 @@ class Ticker:
             self._listener = self._database.listen(WAKE)
         outlook = self._look()
         if outlook.has_ended_pause:
-            self._in_transactions(end_pauses)
+            self._apart(lambda: self._in_transactions(end_pauses))
             outlook = self._look()
         # By another beat that fires them, or by who changes or deletes them, which may take long.
         is_stuck = outlook.has_due_schedule and not self._in_transactions(self._fire)
         self._is_held_up = is_stuck or outlook.has_ended_pause
-        if outlook.has_follow_up and not self._follow_up():
+        if outlook.has_follow_up and not self._apart(self._follow_up):
             self._is_held_up = True
         if outlook.has_ended_lease:
             self._reap()
         self._do_chores(outlook)
         # One step of each, then the live ones have their turn again.
-        goes_on = outlook.has_backfill and bool(self._in_transaction(self._advance))
+        goes_on = outlook.has_backfill and bool(self._apart(self._advance))
         if outlook.has_work:
             if self._in_transactions(self._dispatch):
                 self._progress_at = time.monotonic()
@@ -147,8 +150,10 @@ class Ticker:
     def _fire(self, connection: Connection) -> int:
         return fire(connection, settings=self._settings, actor=self._actor)
 
-    def _advance(self, connection: Connection) -> int:
-        return advance(connection, settings=self._settings, actor=self._actor)
+    def _advance(self) -> int:
+        return self._in_transaction(
+            lambda c: advance(c, settings=self._settings, actor=self._actor)
+        )
 
     def _follow_up(self) -> int:
         """A few batches: others are due, too, and the next tick comes at once."""
@@ -161,6 +166,21 @@ class Ticker:
             if done < AT_A_TIME:
                 break
         return total
+
+    def _apart(self, work: Callable[[], int]) -> int:
+        """What goes wrong in it, which counts as nothing done, waits for the end of the tick.
+
+        So none of the rest is kept from happening, tick after tick.
+        """
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001 - raised when the rest is done
+            self._set_aside = self._set_aside or error
+            return 0
+
+    def _raise_what_was_set_aside(self) -> None:
+        if self._set_aside is not None:
+            raise self._set_aside
 
     def _dispatch(self, connection: Connection) -> int:
         return dispatch(
@@ -219,6 +239,7 @@ class Ticker:
             self._recover(error.message)
 
     def _recover(self, reason: str) -> None:
+        self._set_aside = None
         self._tell_trouble(reason)
         self._stop_listening()
         time.sleep(ERROR_WAIT.total_seconds())

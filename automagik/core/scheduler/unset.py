@@ -12,9 +12,10 @@ from automagik.core.tasks.run_options import RunOption
 
 Unsettable = RunOption | RuleOption | PolicyOption | Reaction | UnsetLabel
 
-_KNOWN: dict[str, Unsettable] = {
+UNSETTABLE: dict[str, Unsettable] = {
     str(option): option for option in (*RunOption, *RuleOption, *PolicyOption, *Reaction)
 }
+"""By name, without labels."""
 
 
 def unset_options(names: Iterable[str]) -> tuple[Unsettable, ...]:
@@ -23,13 +24,13 @@ def unset_options(names: Iterable[str]) -> tuple[Unsettable, ...]:
 
 
 def _option(name: str) -> Unsettable:
-    if name in _KNOWN:
-        return _KNOWN[name]
+    if name in UNSETTABLE:
+        return UNSETTABLE[name]
     label, separator, key = name.partition(":")
     if label == "label":
         return UnsetLabel(key=key if separator else None)
-    close = get_close_matches(name, _KNOWN, n=1)
+    close = get_close_matches(name, UNSETTABLE, n=1)
     raise InvalidInput(
         f"{name!r} cannot be unset" + (f"; did you mean {close[0]}?" if close else "."),
-        hint=f"What can be: {', '.join(_KNOWN)}, label, label:KEY.",
+        hint=f"What can be: {', '.join(UNSETTABLE)}, label, label:KEY.",
     )

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, select, text, update
+from sqlalchemy import Connection, delete, select, text
 
-from automagik.core.database.models import ScheduleRow, TaskRow
+from automagik.core.database.models import TaskRow
 from automagik.core.database.models.checks import one_of
 from automagik.core.database.session import CANCEL, WAKE, notify
 from automagik.core.exceptions import Conflict, NotFound
@@ -41,6 +41,25 @@ WHERE id IN (
 )
 RETURNING id
 """)  # noqa: S608  (words of our own)
+
+_REMOVE = text("""
+DELETE FROM tasks WHERE id IN (
+    SELECT id FROM tasks WHERE id = ANY(:ids) AND state <> 'running' ORDER BY id FOR UPDATE
+)
+""")
+
+# In the order of their ids, as everybody does who locks several.
+_TELL = text("""
+WITH newest AS (
+    SELECT schedule_id, max(scheduled_for) AS scheduled_for FROM tasks
+    WHERE id = ANY(:ids) AND scheduled_for IS NOT NULL GROUP BY schedule_id
+), held AS MATERIALIZED (
+    SELECT s.id, newest.scheduled_for FROM schedules s
+    JOIN newest ON newest.schedule_id = s.id AND s.counts_from < newest.scheduled_for
+    ORDER BY s.id FOR NO KEY UPDATE OF s
+)
+UPDATE schedules s SET counts_from = held.scheduled_for FROM held WHERE s.id = held.id
+""")
 
 
 def cancel(connection: Connection, task_id: UUID, *, actor: str, reason: str | None) -> None:
@@ -88,7 +107,7 @@ def retry_all(
 
 def remove(connection: Connection, task_id: UUID) -> None:
     """With its attempts, events and log. Raises NotFound, and Conflict while it runs."""
-    _tell_from_here_on(connection, task_id)
+    _tell_from_here_on(connection, [task_id])
     if _locked_state(connection, task_id) is TaskState.RUNNING:
         raise Conflict(
             f"Task {task_id} is running.",
@@ -97,20 +116,18 @@ def remove(connection: Connection, task_id: UUID) -> None:
     connection.execute(delete(TaskRow).where(TaskRow.id == task_id))
 
 
-def _tell_from_here_on(connection: Connection, task_id: UUID) -> None:
-    """Its schedule does not claim any more that each earlier occurrence has a task.
+def remove_all(connection: Connection, ids: Sequence[UUID]) -> int:
+    """Those of them that do not run, with their history; returns how many."""
+    _tell_from_here_on(connection, ids)
+    return connection.execute(_REMOVE, {"ids": list(ids)}).rowcount
 
-    Before the task is locked: whoever fires or deletes the schedule locks it first, too.
+
+def _tell_from_here_on(connection: Connection, ids: Sequence[UUID]) -> None:
+    """Their schedules do not claim any more that each earlier occurrence has a task.
+
+    Before the tasks are locked: whoever fires or deletes a schedule locks it first, too.
     """
-    connection.execute(
-        update(ScheduleRow)
-        .where(
-            ScheduleRow.id == TaskRow.schedule_id,
-            TaskRow.id == task_id,
-            ScheduleRow.counts_from < TaskRow.scheduled_for,
-        )
-        .values(counts_from=TaskRow.scheduled_for)
-    )
+    connection.execute(_TELL, {"ids": list(ids)})
 
 
 _NO_RETRY_HINT = {

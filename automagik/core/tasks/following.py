@@ -1,15 +1,12 @@
 """Following a task until its end, as it happens."""
 
-import math
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from operator import attrgetter
 from uuid import UUID
 
-from automagik.core.database.news import LONGEST, News
+from automagik.core.database.news import Deadline, News
 from automagik.core.database.session import Database
-from automagik.core.exceptions import StillPending
 from automagik.core.tasks import history
 from automagik.core.tasks.rows import load
 from automagik.core.tasks.values import Event, LogLine, Task
@@ -22,7 +19,7 @@ def follow(
 
     Raises NotFound, also when it is deleted meanwhile, and StillPending after the timeout.
     """
-    deadline = _Deadline(timeout)
+    deadline = Deadline(timeout)
     event_id = log_id = 0
     with News(database) as news:
         while True:
@@ -38,33 +35,23 @@ def follow(
             if not said and task.state.is_final:
                 return
             if not said:
-                news.wait(deadline.rest(task))
+                news.wait(_rest(deadline, task))
 
 
 def wait(database: Database, task_id: UUID, *, timeout: timedelta | None) -> Task:
     """The task after its end. Raises NotFound, and StillPending after the timeout."""
-    deadline = _Deadline(timeout)
+    deadline = Deadline(timeout)
     with News(database) as news:
         while True:
             with database.transaction() as connection:
                 task = load(connection, task_id)
             if task.state.is_final:
                 return task
-            news.wait(deadline.rest(task))
+            news.wait(_rest(deadline, task))
 
 
-class _Deadline:
-    """How long somebody waits for a task."""
-
-    def __init__(self, timeout: timedelta | None) -> None:
-        self._end = math.inf if timeout is None else time.monotonic() + timeout.total_seconds()
-
-    def rest(self, task: Task) -> timedelta:
-        """Until the next look at the task. Raises StillPending when the time is up."""
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise StillPending(
-                f"Task {task.id} is still {task.state}.",
-                hint=f"It goes on. Watch it with: automagik tasks watch {task.id}",
-            )
-        return timedelta(seconds=min(left, LONGEST.total_seconds()))
+def _rest(deadline: Deadline, task: Task) -> timedelta:
+    return deadline.rest(
+        f"Task {task.id} is still {task.state}.",
+        hint=f"It goes on. Watch it with: automagik tasks watch {task.id}",
+    )

@@ -136,7 +136,9 @@ def _conditions(connection: Connection, wanted: TaskFilter) -> Iterator[ColumnEl
     if wanted.flow is not None:
         yield TaskRow.flow_id == find_flow(connection, wanted.flow)
     if wanted.schedule is not None:
-        schedule_id = lookup.find(connection, ScheduleRow, wanted.schedule, noun="schedule")
+        schedule_id = lookup.find_or_newest(
+            connection, ScheduleRow, wanted.schedule, noun="schedule"
+        )
         yield TaskRow.schedule_id == schedule_id
     if wanted.backfill is not None:
         yield TaskRow.backfill_id == wanted.backfill

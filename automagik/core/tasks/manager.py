@@ -136,9 +136,7 @@ class TaskManager:
         Raises NotFound and Ambiguous.
         """
         with self._database.transaction() as connection:
-            if reference.strip() == "@last":
-                return lookup.newest(connection, TaskRow, noun="task")
-            return lookup.find(connection, TaskRow, reference, noun="task")
+            return lookup.find_or_newest(connection, TaskRow, reference, noun="task")
 
     def list(self, wanted: TaskFilter = ALL, *, limit: int = 50, after: UUID | None = None) -> Page:
         """Newest first. Raises NotFound and Ambiguous for names in the filter."""
@@ -271,3 +269,8 @@ class TaskManager:
         """With its whole history. Raises NotFound, and Conflict while it runs."""
         with self._database.transaction() as connection:
             by_hand.remove(connection, task_id)
+
+    def delete_all(self, ids: Sequence[UUID]) -> int:
+        """Those of them that do not run, in one transaction; returns how many."""
+        with self._database.transaction() as connection:
+            return by_hand.remove_all(connection, ids)

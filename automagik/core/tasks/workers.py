@@ -8,12 +8,16 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
+from automagik.core.database.lookup import nearest
 from automagik.core.database.models import BeatRow, TaskRow, WorkerRow
+from automagik.core.exceptions import Ambiguous, NotFound
 from automagik.core.tasks.states import TaskState
 
 LIVE_LEASES = 2
 """Who gave no sign of life for so many leases is gone."""
 RECENTLY = timedelta(hours=1)
+SHORTEST_ID = 4
+"""So many characters of an id are enough to mean it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +85,33 @@ def list_workers(connection: Connection, *, lease: timedelta) -> list[Worker]:
         .order_by(is_live.desc(), WorkerRow.heartbeat_at.desc())
     )
     return [Worker(**row) for row in connection.execute(query).mappings()]
+
+
+def find_worker(connection: Connection, reference: str, *, lease: timedelta) -> Worker:
+    """Of those in the list, by its name or the beginning of its id. Raises NotFound, Ambiguous.
+
+    A worker that starts again has the same name: the newest is meant.
+    """
+    workers = list_workers(connection, lease=lease)
+    reference = reference.strip()
+    for worker in workers:
+        if worker.name == reference:
+            return worker
+    found = [worker for worker in workers if _begins(worker.id, reference)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        shown = ", ".join(str(worker.id) for worker in found)
+        raise Ambiguous(f"Worker {reference!r} could be any of: {shown}")
+    raise NotFound(
+        f"There is no worker {reference!r}.",
+        hint=nearest(reference, {worker.name for worker in workers})
+        or "See which there are with: automagik workers list",
+    )
+
+
+def _begins(worker_id: UUID, reference: str) -> bool:
+    return len(reference) >= SHORTEST_ID and str(worker_id).startswith(reference.lower())
 
 
 def list_beats(connection: Connection, *, lease: timedelta) -> list[Beat]:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from automagik.core.config import Settings
-from automagik.core.database.lookup import find, newest
+from automagik.core.database.lookup import find, find_or_newest
 from automagik.core.database.models import SourceRow, WorkerRow
 from automagik.core.database.session import Database
 from automagik.core.exceptions import Ambiguous, NotFound
@@ -83,6 +83,6 @@ def test_anything_else_is_not_found(connection: Connection) -> None:
 
 
 def test_the_newest_is_the_last_created(connection: Connection) -> None:
-    assert newest(connection, SourceRow, noun="source") == THIRD
+    assert find_or_newest(connection, SourceRow, "@last", noun="source") == THIRD
     with pytest.raises(NotFound, match="no worker yet"):
-        newest(connection, WorkerRow, noun="worker")
+        find_or_newest(connection, WorkerRow, "@last", noun="worker")

@@ -30,7 +30,7 @@ def flow(database: Database) -> Flow:
     return add_flow(database)
 
 
-@pytest.mark.parametrize("what", ["task", "transition", "log", "schedule"])
+@pytest.mark.parametrize("what", ["task", "transition", "log", "schedule", "backfill"])
 def test_whatever_happens_wakes_who_watches(database: Database, flow: Flow, what: str) -> None:
     task_id = add_task(database, flow)
     happenings: dict[str, Callable[[], object]] = {
@@ -40,6 +40,9 @@ def test_whatever_happens_wakes_who_watches(database: Database, flow: Flow, what
         ),
         "log": lambda: say(database, task_id, "hello"),
         "schedule": lambda: add_schedules(database, flow),
+        "backfill": lambda: rows(
+            database, "UPDATE backfills SET state = 'completed', finished_at = now() RETURNING id"
+        ),
     }
     with News(database), database.listen(NEWS) as listener:
         happenings[what]()

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from sqlalchemy import text
 
 from automagik.core.config import Settings
-from automagik.core.database.session import Database
+from automagik.core.database.session import WAKE, Database, Within, notify
 
 
 def test_a_pool_gives_more_connections_than_it_keeps(settings: Settings) -> None:
@@ -17,3 +17,22 @@ def test_a_pool_gives_more_connections_than_it_keeps(settings: Settings) -> None
     database.dispose()
 
     assert len(servers) == 5
+
+
+def test_who_works_within_a_transaction_sees_it_and_leaves_its_pool(settings: Settings) -> None:
+    database = Database(settings.require_database_url())
+    with database.transaction() as connection:
+        within = Within(connection)
+        connection.execute(text("CREATE TEMPORARY TABLE here AS SELECT 1 AS one"))
+        with within.transaction() as one, within.long_transaction() as two:
+            assert one is two is connection
+        with within.glance() as glance:
+            assert glance.scalar(text("SELECT one FROM here")) == 1
+        with within.listen(WAKE) as listener:
+            with database.transaction() as other:
+                notify(other, WAKE, "hello")
+            assert listener.wait(settings.min_interval) == ["hello"]
+        within.dispose()
+        assert connection.scalar(text("SELECT one FROM here")) == 1
+    assert database.engine.pool is within.engine.pool
+    database.dispose()

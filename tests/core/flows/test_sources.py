@@ -20,6 +20,7 @@ from automagik.core.flows.exceptions import (
     SourceUnreachable,
 )
 from automagik.core.flows.manager import FlowManager
+from automagik.core.flows.source_url import normalize_source_url, same_server
 from automagik.core.flows.sources import SourceManager
 from automagik.core.flows.sync import FlowSync
 from automagik.core.flows.values import SourceOption
@@ -149,14 +150,43 @@ def test_a_new_key_is_tried_first_and_the_old_one_stays_when_it_is_refused(
     assert sources.client(source).check_key() == "demo"
 
 
-def test_a_new_url_is_tried_with_the_stored_key(sources: SourceManager, server: DemoServer) -> None:
+def test_a_stored_key_is_sent_to_no_other_server(
+    sources: SourceManager, server: DemoServer
+) -> None:
     source = sources.add("demo", server.url, api_key=SecretStr(CANARY))
 
-    with DemoServer(api_key=CANARY) as moved, DemoServer() as stranger:
-        assert sources.update(source, url=moved.url).url == moved.url
+    with DemoServer(api_key=CANARY) as moved:
+        with pytest.raises(InvalidInput, match="not sent to another server") as caught:
+            sources.update(source, url=moved.url)
+        assert CANARY not in repr(caught.value)
+        assert sources.update(source, url=moved.url, api_key=SecretStr(CANARY)).url == moved.url
         with pytest.raises(SourceUnauthorized):
-            sources.update(source, url=stranger.url)
+            sources.update(source, url=server.url, unset=[SourceOption.API_KEY])
         assert sources.get("demo").url == moved.url
+
+
+def test_a_key_can_be_unset(sources: SourceManager, server: DemoServer) -> None:
+    source = sources.add("demo", server.url, api_key=SecretStr(CANARY))
+
+    with pytest.raises(SourceUnauthorized):
+        sources.update(source, unset=[SourceOption.API_KEY])
+    with pytest.raises(InvalidInput, match="given and unset"):
+        sources.update(source, api_key=SecretStr(CANARY), unset=[SourceOption.API_KEY])
+    assert sources.get("demo").has_api_key
+
+
+@pytest.mark.parametrize(
+    "other, is_same",
+    [
+        ("http://HOST/behind", True),
+        ("http://host:80", True),
+        ("https://host", False),
+        ("http://host:7860", False),
+        ("http://host.example.com", False),
+    ],
+)
+def test_a_server_is_a_scheme_a_host_and_a_port(other: str, *, is_same: bool) -> None:
+    assert same_server("http://host", normalize_source_url(other)) is is_same
 
 
 def test_a_test_says_version_latency_key_and_number_of_flows(
@@ -262,6 +292,9 @@ def test_the_default_source_follows_the_settings(
         assert (moved.id, moved.url) == (made.id, second.url)
         assert configured(second.url, None).client(moved).check_key() == "demo"
 
+    # A key that nobody has configured for another server stays where it is.
+    with pytest.raises(SourceUnauthorized):
+        configured(server.url, None).ensure_default()
     # Nothing differs: a server that is down is not even asked.
     assert configured(second.url, "sk-second").ensure_default() == moved
     with pytest.raises(SourceUnreachable):

@@ -1,5 +1,6 @@
 """Schedules of all kinds, as the command line could have made them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from automagik.core.scheduler.holidays import OnHoliday
 from automagik.core.scheduler.policies import CatchUpOrder, Misfire, Overlap
 from automagik.core.scheduler.policy_columns import PolicyChange
 from automagik.core.scheduler.rule_text import CadenceText, RuleLimits
+from automagik.core.scheduler.schedule_type import ScheduleType
 
 CADENCES = [
     CadenceText(type="interval", expr="5400s"),
@@ -69,6 +71,20 @@ POLICIES = st.builds(
     pause_after_failures=COUNTS,
     at_most_once=st.none() | st.booleans(),
 )
+
+
+def _with_effect(schedule: dict[str, Any]) -> dict[str, Any]:
+    """Without options that say nothing beside the others."""
+    limits, policies = schedule["limits"], schedule["policies"]
+    if limits.calendar is None:
+        limits = replace(limits, on_holiday=OnHoliday.SKIP)
+    if all(each.type == ScheduleType.ONESHOT for each in schedule["cadences"]):
+        limits = replace(limits, dst_gap=Gap.NEXT, dst_fold=Fold.FIRST)
+    if policies.misfire is not Misfire.RUN_ALL:
+        policies = replace(policies, catch_up_order=None)
+    return {**schedule, "limits": limits, "policies": policies}
+
+
 SCHEDULES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "cadences": st.lists(st.sampled_from(CADENCES), min_size=1, max_size=3),
@@ -90,5 +106,6 @@ SCHEDULES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
             max_size=1,
         ),
         "note": st.none() | st.none() | TEXTS,
+        "until": st.none() | INSTANTS,
     }
-)
+).map(_with_effect)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date
 
 import pytest
 from pydantic import SecretStr
@@ -314,6 +313,32 @@ def test_tweaks_may_name_components_by_what_people_see(
     assert steps(files.plan(said)) == []
 
 
+def test_runs_that_come_too_close_are_told_beside_all_else_that_is_wrong(
+    files: Files, flow: Flow, schedules: SchedulerManager
+) -> None:
+    strict = replace(
+        files, settings=files.settings.model_copy(update={"min_interval_seconds": 120.0})
+    )
+    dense = "    cron: '* * * * *'\n"
+    said = office("every: 5m", name="good") + (
+        f"  dense:\n    flow: Echo\n{dense}"
+        f"  quiet:\n    flow: Echo\n{dense}    exclude: '1-59 * * * *'\n"
+        "  odd:\n    flow: Echo\n    every: 5m\n    tweaks: {Nobody: {a: 1}}\n"
+    )
+
+    found = strict.problems(said)
+
+    assert [line.split(": ")[:2] for line in found] == [
+        ["a.yaml:8", "schedules.dense.cron"],
+        ["a.yaml:16", "schedules.odd.tweaks"],
+    ]
+    files.apply(said.partition("  odd")[0])
+    assert strict.problems(office("cron: '*/2 * * * *'", "cron: '*/3 * * * *'")) != []
+    [problem] = strict.problems(office("cron: '* * * * *'", name="good"))
+    assert "schedules.good.cron: Two runs would be only 1 minute apart" in problem
+    assert strict.problems(office("cron: '* * * * *'", "priority: 1", name="dense")) == []
+
+
 def test_only_some_kinds_can_be_applied(
     files: Files, flow: Flow, schedules: SchedulerManager
 ) -> None:
@@ -324,10 +349,58 @@ def test_only_some_kinds_can_be_applied(
     assert steps(plan) == [("create", "calendar", "de")]
 
 
+def test_what_follows_a_schedule_of_the_files_follows_it_even_if_a_flow_has_its_name(
+    files: Files, flow: Flow, schedules: SchedulerManager
+) -> None:
+    add_flow(files.database, "Slow")
+    said = office(name="echo") + "  alarm: {flow: Slow, after: echo, on: failed}\n"
+
+    files.apply(said)
+
+    after = stored(schedules, "alarm").after
+    assert after is not None
+    assert after.schedule_id == schedules.resolve("echo")
+    assert steps(files.plan(said)) == []
+    files.apply(said.replace("after: echo", "after: flow:Echo"))
+    assert changes(files.apply(said))["after"] == ("flow:Echo", "schedule:echo")
+
+
+def test_a_calendar_that_is_left_out_is_said_to_be_in_the_files(
+    files: Files, flow: Flow, schedules: SchedulerManager
+) -> None:
+    said = office("every: 5m", "calendar: de") + "calendars: {de: {days: {2035-12-25: }}}\n"
+
+    with pytest.raises(ManifestInvalid) as refused:
+        files.plan(said, choice=Choice(only=Kind.SCHEDULE))
+
+    assert "a.yaml:6: schedules.office.calendar: There is no calendar 'de'." in str(refused.value)
+    assert "automagik apply --only calendars" in str(refused.value)
+    assert "calendars import" not in str(refused.value)
+
+
+def test_a_chain_cannot_come_to_start_itself_by_another_flow(
+    files: Files, flow: Flow, schedules: SchedulerManager
+) -> None:
+    slow = add_flow(files.database, "Slow")
+    chain = "project: shop\nschedules:\n  a: {flow: FLOW, after: 'flow:AFTER'}\n"
+    other = chain.replace("  a:", "  b:")
+    files.apply(chain.replace("FLOW", "Echo").replace("AFTER", "Slow"))
+
+    [problem] = files.problems(chain.replace("FLOW", "Slow").replace("AFTER", "Slow"))
+    assert problem.startswith("a.yaml:3: schedules.a: Schedule 'a' would start itself")
+    found = files.problems(
+        chain.replace("FLOW", "Echo").replace("AFTER", "Slow"),
+        other.replace("FLOW", "Slow").replace("AFTER", "Echo"),
+    )
+    assert ["would start itself: b → flow Slow → a" in each for each in found] == [True]
+    files.apply(chain.replace("FLOW", "Slow").replace("AFTER", "Echo"))
+    assert stored(schedules, "a").flow_id == slow.id
+
+
 def test_a_calendar_that_changes_moves_the_schedules_that_heed_it(
     files: Files, flow: Flow, schedules: SchedulerManager
 ) -> None:
-    CalendarManager(files.database).replace("de", {date(2035, 12, 25): ""})
+    files.apply("project: shop\ncalendars: {de: {days: {2035-12-25: }}}\n")
     files.apply(office("cron: 0 0 * * *", "calendar: de"))
     first = stored(schedules).next_run_at
     assert first is not None

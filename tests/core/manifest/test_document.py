@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automagik.core.manifest.document import Table, documents, value_of
+from automagik.core.exceptions import InvalidInput
+from automagik.core.manifest.document import LONGEST, Table, documents, read_text, value_of
 from automagik.core.manifest.problems import ManifestInvalid
 from automagik.core.manifest.writing import yaml_text
 
@@ -117,6 +118,18 @@ def test_no_text_is_so_deep_or_so_full_of_aliases_that_reading_it_takes_for_ever
     assert "too large" in problem(bomb)
     assert "too large" in problem("a: &a [*a]\n")
     assert "too large" in problem("[" * 200 + "]" * 200)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000])
+def test_no_depth_of_a_text_ends_the_process(text: str) -> None:
+    assert "too large" in problem(text)
+
+
+def test_a_text_has_an_end() -> None:
+    assert "too large" in problem("#" * (LONGEST + 1))
+    assert "too large" in problem("- a\n" * 250_000)
+    with pytest.raises(InvalidInput, match="too large"):
+        read_text(b"#" * (LONGEST + 1), file="a.yaml")
 
 
 def test_what_is_no_yaml_is_told_without_the_line_which_may_hold_a_secret() -> None:

@@ -158,7 +158,7 @@ def test_each_document_has_its_own_project_and_zone() -> None:
 
     assert [(each.name, each.project, each.fields["timezone"]) for each in manifest.items] == [
         ("office", "shop", "Europe/Berlin"),
-        ("other", "default", "UTC"),
+        ("other", None, "UTC"),
     ]
 
 

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
@@ -80,6 +80,8 @@ def test_each_occurrence_has_one_turn_whatever_the_room_is(
         assert len(each.runs) <= (0 if is_skipping else min(room, AT_A_TIME))
         assert len(each.turns) <= LOOKS
         assert is_skipping or not each.skipped
+        assert sum(map(len, each.skipped)) <= min(room, AT_A_TIME)
+        assert not (is_skipping and each.has_more) or len(each.turns) == LOOKS or not each.skipped
     assert taken[-1].is_through
 
 
@@ -101,6 +103,24 @@ def test_while_a_step_says_that_there_is_more_the_next_comes_further(
         made += len(taken.runs)
 
     assert made == min(room, max(0, len(instants) - with_task))
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=8),
+    st.sets(st.integers(0, 300), max_size=250),
+)
+def test_a_dense_history_of_a_former_rule_is_passed_at_once(
+    gaps: list[int], history: set[int]
+) -> None:
+    instants = [BEGIN + gap * SECOND for gap in accumulate(gaps)]
+    tasks = [BEGIN + second * SECOND for second in range(300) if second not in history]
+
+    taken = list(steps(instants, tasks, [(1, False)] * (2 * len(instants) + 2)))
+
+    assert taken[-1].is_through
+    assert [at for each in taken for at, _ in each.turns] == instants
+    ends = [BEGIN, *(each.told_until for each in taken)]
+    assert all(before < after for before, after in pairwise(ends))
 
 
 def test_an_interval_has_the_same_beat_before_its_anchor() -> None:

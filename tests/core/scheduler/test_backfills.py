@@ -299,6 +299,18 @@ class TestBeats:
 
         assert rows(database, "SELECT count(DISTINCT backfill_id) FROM tasks") == [12]
 
+    def test_a_long_way_past_what_ran_already_keeps_no_others_waiting(
+        self, database: Database, settings: Settings, flow: Flow
+    ) -> None:
+        for _ in range(10):
+            schedule_id = add_hourly(database, flow, expr="* * * * *")
+            start(database, schedule_id, 40, max_concurrent=1_000)
+        last = start(database, add_hourly(database, flow), 4)
+        for _ in range(2):
+            advance_once(database, settings)
+
+        assert BackfillManager(database).get(last.id).made == 1
+
     def test_its_begin_and_the_end_of_each_of_its_tasks_wake_the_beats(
         self, database: Database, settings: Settings, flow: Flow
     ) -> None:
@@ -376,38 +388,52 @@ class TestOverlap:
         end(database, live)
         assert run_through(database, settings, backfill).made == 3
 
-    def test_skip_passes_by_what_comes_while_a_live_run_is_unfinished_and_records_it_once(
+    def test_buffer_all_is_completed_while_a_live_run_is_unfinished_when_all_is_made(
         self, database: Database, settings: Settings, flow: Flow
     ) -> None:
         schedule_id = add_hourly(database, flow)
-        at = BEGIN + 4 * HOUR
-        add_task(
-            database, flow, schedule_id=schedule_id, scheduled_for=at, state=TaskState.COMPLETED
-        )
-        backfill = start(database, schedule_id, 8, overlap=Overlap.SKIP)
-        advance_once(database, settings)
-        rows(
-            database,
-            "INSERT INTO skipped_occurrences (schedule_id, first_at, last_at, reason)"
-            " VALUES (:id, :at, :at, 'misfire') RETURNING 1",
-            id=schedule_id,
-            at=BEGIN + 2 * HOUR,
-        )
-        live = live_run(database, flow, schedule_id)
+        backfill = start(database, schedule_id, 1, overlap=Overlap.BUFFER_ALL)
+        advance_all(database, settings)
+        live_run(database, flow, schedule_id)
         end_all(database)
         advance_all(database, settings)
-        end(database, live)
 
+        assert BackfillManager(database).get(backfill.id).state is BackfillState.COMPLETED
+
+    @pytest.mark.parametrize("recorded", [True, False])
+    def test_skip_leaves_out_one_place_for_each_live_run_and_records_it_once(
+        self, database: Database, settings: Settings, flow: Flow, *, recorded: bool
+    ) -> None:
+        schedule_id = add_hourly(database, flow)
+        two, three = hours(2, 3)
+        if recorded:
+            rows(
+                database,
+                "INSERT INTO skipped_occurrences (schedule_id, first_at, last_at, reason)"
+                " VALUES (:id, :first, :last, 'misfire') RETURNING 1",
+                id=schedule_id,
+                first=two,
+                last=three,
+            )
+        backfill = start(database, schedule_id, 8, overlap=Overlap.SKIP, max_concurrent=2)
+        advance_all(database, settings)
+        live = live_run(database, flow, schedule_id)
+        end_all(database)
+        for _ in range(3):
+            assert advance_once(database, settings) == 0
+        assert rows(database, TASKS) == hours(0, 1)
+        assert rows(database, SKIPPED) == [(two, three, "misfire" if recorded else "overlap")]
+
+        live_run(database, flow, schedule_id)
+        advance_all(database, settings)
+        assert BackfillManager(database).get(backfill.id).passed_by == 4
+        for each in rows(database, "SELECT id FROM tasks WHERE state = 'running'"):
+            end(database, each)
+        assert task(database, live)["state"] == TaskState.COMPLETED
         done = run_through(database, settings, backfill)
-        assert (done.made, done.passed_by) == (1, 7)
-        assert rows(database, TASKS) == hours(0)
-        one, two, three, five, seven = hours(1, 2, 3, 5, 7)
-        assert rows(database, SKIPPED) == [
-            (one, one, "overlap"),
-            (two, two, "misfire"),
-            (three, three, "overlap"),
-            (five, seven, "overlap"),
-        ]
+
+        assert (done.made, done.passed_by) == (4, 4)
+        assert rows(database, TASKS) == hours(0, 1, 6, 7)
 
     @pytest.mark.parametrize("overlap", ["skip", "buffer-one", "buffer-all", "cancel-other"])
     def test_live_runs_do_not_look_at_backfills(
@@ -589,10 +615,13 @@ class TestEnd:
         since = ahead - DAY
         columns = {"counts_from": since - timedelta(seconds=1), "next_run_at": ahead}
         schedule_id = add_hourly(database, flow, **columns)
-        live_run(database, flow, schedule_id)
+        live = live_run(database, flow, schedule_id)
         manager = BackfillManager(database)
         wanted = manager.prospect(schedule_id, begin=since)
-        run_through(database, settings, manager.start(wanted, actor="me", overlap=Overlap.SKIP))
+        backfill = manager.start(wanted, actor="me", overlap=Overlap.SKIP)
+        advance_all(database, settings)
+        end(database, live)
+        assert run_through(database, settings, backfill).passed_by == 1
 
         with database.transaction() as connection:
             assert find_gaps(connection).gaps == []

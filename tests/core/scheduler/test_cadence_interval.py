@@ -127,3 +127,17 @@ def test_occurrences_lie_on_the_grid_of_the_anchor(
     latest = cadence.latest_until(instant, after=after)
     previous = coming - every
     assert latest == (previous if previous > max(anchor, after) else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("3 days", "3d, counted from now on, or '3 days at 09:00'"),
+        ("2 weeks", "2w, counted from now on, or '2 weeks on mon at 09:00'"),
+        ("1 hour 30 min", "1h30m, counted"),
+    ],
+)
+def test_who_writes_words_is_told_how_to_write_it(text: str, hint: str) -> None:
+    with pytest.raises(InvalidCadence) as caught:
+        load_cadence("interval", text, timezone="UTC", anchor=datetime(2026, 1, 1, tzinfo=UTC))
+    assert hint in str(caught.value.hint)

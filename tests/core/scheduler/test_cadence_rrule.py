@@ -151,7 +151,7 @@ def test_added_times_do_not_count_and_left_out_ones_do() -> None:
         ("EXRULE:FREQ=DAILY FREQ=DAILY", "the lines are RRULE, DTSTART, RDATE and EXDATE"),
         ("EXDATE;VALUE=DATE:20260101 FREQ=DAILY", "'EXDATE;VALUE=DATE:20260101' is no line"),
         ("DTSTART;TZID=Mars/Base:20260101T000000 FREQ=DAILY", "is no IANA time zone"),
-        ("every monday", "'EVERY' is no part of it|it has 2 lines RRULE"),
+        ("every monday", "not of words"),
     ],
 )
 def test_what_is_refused(expr: str, reason: str) -> None:
@@ -263,3 +263,17 @@ def test_by_the_hour_follows_elapsed_time_and_with_byhour_the_wall_clock() -> No
 )
 def test_the_rule_in_words(expr: str, words: str) -> None:
     assert rrule(expr, timezone="Europe/Berlin").describe() == f"{words} (Europe/Berlin)"
+
+
+def test_words_are_for_another_kind_of_rule() -> None:
+    with pytest.raises(InvalidCadence) as caught:
+        load_cadence(
+            "rrule", "every friday", timezone="UTC", anchor=datetime(2026, 1, 1, tzinfo=UTC)
+        )
+    assert "--every" in str(caught.value.hint)
+    load_cadence(
+        "calendar",
+        "every week on fri at 09:00",
+        timezone="UTC",
+        anchor=datetime(2026, 1, 1, tzinfo=UTC),
+    )

@@ -5,14 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from automagik.core.config import Settings
 from automagik.core.database.session import Database
 from automagik.core.exceptions import Ambiguous, Conflict, InvalidInput, NotFound
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.manager import FlowManager
+from automagik.core.flows.sources import SourceManager
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler.after import AfterText, End, Reaction
+from automagik.core.scheduler.chains import lock_chains
 from automagik.core.scheduler.coverage import find_gaps
 from automagik.core.scheduler.dst import Gap
 from automagik.core.scheduler.explain import Fate
@@ -24,7 +27,7 @@ from automagik.core.scheduler.rule_text import RuleLimits
 from automagik.core.scheduler.schedule_type import ScheduleType
 from automagik.core.scheduler.values import CadenceText, Schedule, ScheduleChange, ScheduleStatus
 from automagik.core.tasks.states import TaskState
-from tests.core.records import add_task, rows
+from tests.core.records import WAITS_FOR_A_ROW, add_task, rows
 from tests.core.scheduler.stored import add_flow
 from tests.core.tasks.rows import ended_as
 
@@ -191,6 +194,58 @@ def test_two_who_change_at_once_do_not_close_a_circle_together(
 
     with ThreadPoolExecutor(2) as people:
         assert sorted(people.map(change, range(2))) == [False, True]
+
+
+def test_to_find_a_circle_only_what_the_chain_starts_is_read(
+    database: Database, make: Make, other: Flow
+) -> None:
+    make("a")
+    for number in range(30):
+        make(f"beside {number}", "a", of=other)
+    read: list[int] = []
+    event.listen(
+        database.engine,
+        "after_cursor_execute",
+        lambda _c, cursor, sql, *_: read.append(cursor.rowcount) if "started" in sql else None,
+    )
+
+    make("b", "a", of=other)
+
+    assert read == [1]
+
+
+@pytest.mark.parametrize("deed", ["create", "delete flow", "delete source"])
+def test_locks_are_taken_in_the_order_of_everybody(
+    database: Database, settings: Settings, flow: Flow, other: Flow, make: Make, *, deed: str
+) -> None:
+    """Calendars, then what follows what, then the rest: nobody has the later and waits for more."""
+    rows(database, "INSERT INTO calendars (name) VALUES ('de') RETURNING 1")
+    make("a")
+    sources = SourceManager(database, settings)
+
+    def do() -> None:
+        match deed:
+            case "create":
+                limits = RuleLimits(calendar="de")
+                make("b", limits=limits, reactions={Reaction.ON_FAILURE: other})
+            case "delete flow":
+                FlowManager(database, settings).delete(flow)
+            case "delete source":
+                sources.delete(sources.get(flow.source_name), with_flows=True)
+
+    with ThreadPoolExecutor(1) as person:
+        with database.transaction() as connection:
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+            connection.exec_driver_sql("SELECT FROM calendars FOR UPDATE")
+            if deed != "create":
+                lock_chains(connection)
+            doing = person.submit(do)
+            while not rows(database, WAITS_FOR_A_ROW)[0]:
+                assert not doing.done()
+            lock_chains(connection)
+            for table in ("schedules", "sources", "flows"):
+                connection.exec_driver_sql(f"SELECT FROM {table} FOR UPDATE")
+        doing.result(timeout=10)
 
 
 def test_reactions_are_chains_that_are_made_and_go_with_their_schedule(

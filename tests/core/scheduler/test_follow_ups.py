@@ -9,9 +9,10 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, func, insert, text, update
+from sqlalchemy import delete, event, func, insert, text, update
 
 from automagik.core.config import Settings
+from automagik.core.database.exceptions import DatabaseBusy
 from automagik.core.database.models import FollowUpRow, ScheduleRow, SourceRow, TaskRow
 from automagik.core.database.session import Database
 from automagik.core.flows import flow_rows
@@ -257,6 +258,103 @@ def test_recoveries_of_a_flow_are_counted_over_all_its_runs(
     completed = ran(database, nightly, COMPLETED)
 
     assert recoveries(database, settings) == [completed]
+
+
+def test_runs_of_backfills_start_nothing_and_neither_fail_nor_recover(
+    database: Database, settings: Settings, nightly: Schedule, flow: Flow, chain: Chain
+) -> None:
+    """An old failure is no failure of now."""
+    chain(on=End.ANY)
+    chain(on=End.RECOVERED)
+    chain(on=End.RECOVERED, after="flow:Echo")
+    [backfill] = rows(
+        database,
+        "INSERT INTO backfills (id, schedule_id, begin_at, end_at, max_concurrent, occurrences,"
+        " told_until, actor) VALUES (gen_random_uuid(), :id, now() - interval '1 day', now(), 1, 2,"
+        " now(), 'me') RETURNING id",
+        id=nightly.id,
+    )
+
+    def ran_late(state: TaskState) -> None:
+        late = add_task(database, flow, schedule_id=nightly.id, backfill_id=backfill)
+        ended_as(database, late, state)
+
+    ran_late(FAILED)
+    assert rows(database, NOTES) == [0]
+    ran(database, nightly, COMPLETED)
+    followed(database, settings)
+    assert len(rows(database, INPUTS)) == 1
+
+    failed = ran(database, nightly, FAILED)
+    ran_late(COMPLETED)
+    recovery = ran(database, nightly, COMPLETED)
+    followed(database, settings)
+
+    assert len(children(database, failed)) == 1
+    assert len(children(database, recovery)) == 3
+
+
+@pytest.mark.parametrize("after", ["nightly", "flow:Echo"])
+def test_a_recovery_is_found_by_an_index_however_long_the_history_is(
+    database: Database, settings: Settings, nightly: Schedule, chain: Chain, after: str
+) -> None:
+    chain(on=End.RECOVERED, after=after)
+    parent = ran(database, nightly)
+    rows(
+        database,
+        "INSERT INTO tasks (id, flow_id, flow_version_id, source_id, schedule_id, max_retries,"
+        " max_attempts, timeout_seconds, state, finished_at) SELECT gen_random_uuid(), flow_id,"
+        " flow_version_id, source_id, schedule_id, 3, 4, 60, 'completed', now()"
+        " FROM tasks, generate_series(1, 5000) WHERE id = :id RETURNING 1",
+        id=parent,
+    )
+    statements: list[tuple[str, object]] = []
+    event.listen(
+        database.engine,
+        "before_cursor_execute",
+        lambda _c, _cur, sql, parameters, *_: statements.append((sql, parameters)),
+    )
+    followed(database, settings)
+
+    [(sql, parameters)] = [each for each in statements if "AS recovered" in each[0]]
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("ANALYZE tasks")
+        plan = connection.exec_driver_sql(f"EXPLAIN {sql}", parameters).scalars().all()  # type: ignore[arg-type]
+
+    text_of_plan = "\n".join(plan)
+    assert "Seq Scan on tasks r" not in text_of_plan
+    for name in ("ix_tasks_schedule_id", "ix_tasks_flow_id"):
+        assert text_of_plan.count(f"using {name} on tasks r") == 2
+
+
+def test_a_trouble_of_the_database_leaves_the_note_for_the_next_time(
+    database: Database, settings: Settings, nightly: Schedule, chain: Chain
+) -> None:
+    chain()
+    parent = ran(database, nightly)
+    with database.transaction() as connection:
+        connection.execute(text("CREATE SEQUENCE deadlocks"))
+        connection.execute(
+            text(
+                "CREATE FUNCTION stumble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                " IF nextval('deadlocks') = 1 THEN RAISE deadlock_detected; END IF;"
+                " RETURN NEW; END $$"
+            )
+        )
+        connection.execute(
+            text(
+                "CREATE TRIGGER stumble BEFORE INSERT ON tasks FOR EACH ROW"
+                " EXECUTE FUNCTION stumble()"
+            )
+        )
+
+    with pytest.raises(DatabaseBusy):
+        followed(database, settings)
+    assert rows(database, NOTES) == [1]
+    followed(database, settings)
+
+    assert children(database, parent) == ["hello"]
+    assert rows(database, SKIPPED) == []
 
 
 def test_a_beat_that_dies_has_followed_nothing_and_another_does_it_once(

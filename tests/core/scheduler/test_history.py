@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, event, insert
 
 from automagik.core.database.base import new_id
 from automagik.core.database.models import TaskAttemptRow, TaskRow
@@ -41,7 +41,7 @@ def schedule_id(database: Database, flow: Flow) -> UUID:
 
 def entries(database: Database, schedule_id: UUID, **wanted: Any) -> Sequence[Entry]:
     with database.transaction() as connection:
-        return history(connection, schedule_id, HistoryFilter(**wanted))
+        return history(connection, schedule_id, HistoryFilter(**{"limit": 20, **wanted}))
 
 
 def skip(
@@ -161,15 +161,74 @@ def test_filters_choose_a_stretch_states_and_what_was_skipped(
     assert found(limit=2) == [4, 3]
 
 
+@pytest.fixture
+def chain_id(database: Database, flow: Flow, schedule_id: UUID) -> UUID:
+    columns: dict[str, Any] = {
+        "type": "after",
+        "expr": "completed",
+        "after_schedule_id": schedule_id,
+    }
+    return add_schedules(database, flow, next_run_at=None, **columns)[0]
+
+
+def test_ends_that_a_chain_does_not_follow_are_told_in_words(
+    database: Database, chain_id: UUID
+) -> None:
+    skip(database, chain_id, BEGIN, BEGIN, "input")
+
+    [entry] = entries(database, chain_id)
+    assert "could not be made" in (entry.reason_text or "")
+
+
+def test_the_newest_runs_of_a_chain_come_from_an_index_however_many_there_are(
+    database: Database, flow: Flow, chain_id: UUID
+) -> None:
+    first = add_task(database, flow, schedule_id=chain_id, parent_attempt=1)
+    rows(
+        database,
+        "INSERT INTO tasks (id, flow_id, flow_version_id, source_id, schedule_id, max_retries,"
+        " max_attempts, timeout_seconds, parent_attempt) SELECT gen_random_uuid(), flow_id,"
+        " flow_version_id, source_id, schedule_id, 3, 4, 60, 1"
+        " FROM tasks, generate_series(1, 5000) WHERE id = :id RETURNING 1",
+        id=first,
+    )
+    statements: list[tuple[str, object]] = []
+    event.listen(
+        database.engine,
+        "before_cursor_execute",
+        lambda _c, _cur, sql, parameters, *_: statements.append((sql, parameters)),
+    )
+
+    assert len(entries(database, chain_id, limit=3)) >= 3
+
+    [(sql, parameters)] = [each for each in statements if "first_started_at" in each[0]]
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("ANALYZE tasks")
+        plan = connection.exec_driver_sql(f"EXPLAIN {sql}", parameters).scalars().all()  # type: ignore[arg-type]
+    assert "using ix_tasks_schedule_id on tasks t" in "\n".join(plan)
+    assert not any("Sort" in line for line in plan)
+
+
 def test_page_by_page_it_is_the_whole_list(database: Database, flow: Flow) -> None:
     numbers = st.lists(st.integers(0, 12), max_size=8)
 
     @hypothesis_settings(
         max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
-    @given(numbers.map(set), numbers, numbers, st.integers(1, 4))
-    def pages(tasks: set[int], by_hand: list[int], skips: list[int], limit: int) -> None:
-        [schedule_id] = add_schedules(database, flow, late=-HOUR)
+    @given(numbers.map(set), numbers, numbers, st.integers(1, 4), st.booleans())
+    def pages(
+        tasks: set[int],
+        by_hand: list[int],
+        skips: list[int],
+        limit: int,
+        is_chain: bool,  # noqa: FBT001 - drawn
+    ) -> None:
+        columns: dict[str, Any] = {"late": -HOUR}
+        if is_chain:
+            tasks = set()
+            columns = {"type": "after", "expr": "completed", "after_flow_id": flow.id}
+            columns["next_run_at"] = None
+        [schedule_id] = add_schedules(database, flow, **columns)
         for number in tasks:
             at = BEGIN + number * HOUR
             add_task(database, flow, schedule_id=schedule_id, scheduled_for=at)

@@ -109,6 +109,58 @@ def test_what_comes_into_a_string_of_json_stays_within_it(value: str) -> None:
     assert json.loads(told["all"][0]) == [value]
 
 
+Case = tuple[str, Any]
+"""A template that is JSON, and what it says when it is filled in."""
+
+
+def cases(as_text: dict[str, str], as_value: dict[str, Any]) -> st.SearchStrategy[Case]:
+    literals = TEXTS.filter(lambda said: "{" not in said and not said.endswith("\\"))
+    words = literals.map(lambda said: (json.dumps(said)[1:-1], said))
+    words |= st.just((r"\{{", "{{"))
+    words |= st.sampled_from([(f"{{{{ {name} }}}}", said) for name, said in as_text.items()])
+    strings = st.lists(words, max_size=4).map(
+        lambda all_: (f'"{"".join(t for t, _ in all_)}"', "".join(said for _, said in all_))
+    )
+    places = st.sampled_from([(f"{{{{{name}}}}}", value) for name, value in as_value.items()])
+    plain = st.sampled_from([(text, json.loads(text)) for text in ("1", "-5e3", "true", "null")])
+    return inside(st.recursive(plain | strings | places, inside, max_leaves=6))
+
+
+def inside(values: st.SearchStrategy[Case]) -> st.SearchStrategy[Case]:
+    def as_list(all_: list[Case]) -> Case:
+        return f"[{', '.join(text for text, _ in all_)}]", [said for _, said in all_]
+
+    def as_object(all_: list[Case]) -> Case:
+        pairs = [f'"k{number}": {text}' for number, (text, _) in enumerate(all_)]
+        values = {f"k{number}": said for number, (_, said) in enumerate(all_)}
+        return f"{{{', '.join(pairs)} }}", values
+
+    return st.lists(values, max_size=3).map(as_list) | st.lists(values, max_size=3).map(as_object)
+
+
+@given(
+    output=TEXTS,
+    value=st.recursive(st.integers() | TEXTS | st.none(), st.lists, max_leaves=4),
+    data=st.data(),
+)
+def test_json_stays_json_whatever_comes_in(output: str, value: Any, data: st.DataObject) -> None:
+    """In a string the text comes in, elsewhere the value."""
+    written = "" if value is None else json.dumps(value, ensure_ascii=False)
+    as_text = {"output": output, "result.v": value if isinstance(value, str) else written}
+    as_value = {"output": output, "result.v": value, "error": None}
+    template, expected = data.draw(cases(as_text, as_value))
+
+    assert json.loads(filled(template, output=output, answer={"v": value})) == expected
+
+
+@pytest.mark.parametrize(
+    "template",
+    [r'{"a": "\u00{{ output }}"}', '{"a": 1{{ output }}}', "{{{ output }}: 1}", '["a{{ output }}]'],
+)
+def test_what_is_json_only_for_some_values_is_text(template: str) -> None:
+    assert filled(template, output='"') == template.replace("{{ output }}", '"')
+
+
 def test_a_template_that_is_json_only_when_it_is_filled_in_takes_values_as_json() -> None:
     run_input = template_input('{"answer": {{ result.outputs }}}')
 

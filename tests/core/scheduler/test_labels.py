@@ -89,4 +89,4 @@ def test_all_that_a_selection_says_must_be_so(
     assert names(Selection(labels={"team": "ops", "nightly": None})) == "a"
     assert names(Selection(labels={"nightly": "x"})) == ""
     assert names(Selection(flow_id=other.id)) == names(Selection(source_id=other.source_id)) == "cd"
-    assert names(Selection(labels={"team": "ops"}, status=ScheduleStatus.ACTIVE)) == "a"
+    assert names(Selection(labels={"team": "ops"}, statuses=[ScheduleStatus.ACTIVE])) == "a"

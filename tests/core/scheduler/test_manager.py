@@ -490,7 +490,7 @@ def test_the_next_to_run_is_listed_first(
 
     assert manager.list() == [sooner, later, paused]
     assert manager.list(Selection(flow_id=other.id)) == [later]
-    assert manager.list(Selection(status=ScheduleStatus.PAUSED)) == [paused]
+    assert manager.list(Selection(statuses=[ScheduleStatus.PAUSED])) == [paused]
 
 
 def test_a_schedule_is_meant_by_name_or_by_the_beginning_of_its_id(

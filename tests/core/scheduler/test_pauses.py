@@ -152,11 +152,13 @@ class TestByHand:
         self, database: Database, flow: Flow, manager: SchedulerManager
     ) -> None:
         schedule_id = add(database, flow, late=-HOUR)
-        manager.pause(schedule_id, note="why", until=2 * HOUR)
+        first = manager.pause(schedule_id, note="why", until=2 * HOUR)
         again = manager.pause(schedule_id)
 
-        assert (again.paused_until, again.status_reason) == (None, "why")
-        assert manager.pause(schedule_id, until=HOUR).paused_until is not None
+        assert (again.paused_until, again.status_reason) == (first.paused_until, "why")
+        assert manager.pause(schedule_id, until=HOUR).paused_until != first.paused_until
+        manager.resume(schedule_id)
+        assert manager.pause(schedule_id).paused_until is None
 
 
 class TestByBeats:

@@ -240,6 +240,28 @@ class TestProcesses:
 
         assert rows(database, "SELECT first_at FROM skipped_occurrences") == [at + DAY]
 
+    def test_backfills_that_ended_long_ago_go_with_the_last_of_their_tasks(
+        self, database: Database, flow: Flow
+    ) -> None:
+        [schedule_id] = add_schedules(database, flow)
+        columns = "(id, schedule_id, begin_at, end_at, max_concurrent, occurrences, told_until,"
+        for state, days in (("completed", 31), ("cancelled", 31), ("completed", 29)):
+            rows(
+                database,
+                f"INSERT INTO backfills {columns} actor, state, finished_at)"
+                " VALUES (gen_random_uuid(), :id, now() - interval '1 day', now(), 1, 1, now(),"
+                " 'me', :state, now() - :days * interval '1 day') RETURNING 1",
+                id=schedule_id,
+                state=state,
+                days=days,
+            )
+        ids = rows(database, "SELECT id FROM backfills ORDER BY finished_at, state")
+        add_task(database, flow, state=TaskState.COMPLETED, backfill_id=ids[0])
+
+        forget(database)
+
+        assert set(rows(database, "SELECT id FROM backfills")) == {ids[0], ids[2]}
+
 
 def forget(database: Database) -> None:
     with database.transaction() as connection:

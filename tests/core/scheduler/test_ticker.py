@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from automagik.core.config import Settings
 from automagik.core.database.models import ScheduleRow, TaskRow
@@ -50,6 +50,23 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ticker_module, "ERROR_WAIT", timedelta(milliseconds=10))
 
 
+def put_backfill_and_note(database: Database, schedule_id: UUID) -> None:
+    """So that a beat has them to do."""
+    rows(
+        database,
+        "INSERT INTO backfills (id, schedule_id, begin_at, end_at, max_concurrent, occurrences,"
+        " told_until, actor) VALUES (gen_random_uuid(), :id, now() - interval '1 day', now(), 1, 1,"
+        " now(), 'me') RETURNING 1",
+        id=schedule_id,
+    )
+    rows(
+        database,
+        "INSERT INTO follow_ups (schedule_id, parent_task_id, parent_attempt, ended_at)"
+        " VALUES (:id, :id, 1, now()) RETURNING 1",
+        id=schedule_id,
+    )
+
+
 @contextmanager
 def beating(
     database: Database, settings: Settings, queue: ReadyQueues, **changes: Any
@@ -87,6 +104,48 @@ def test_a_pause_that_has_ended_is_over_and_fired_in_the_same_tick(
 
     assert rows(database, "SELECT scheduled_for FROM tasks") == [due]
     assert row(database, ScheduleRow, schedule_id)["status"] == "active"
+
+
+@pytest.mark.parametrize("part", ["end_pauses", "follow_up", "advance"])
+def test_trouble_with_pauses_chains_or_backfills_is_told_and_keeps_nothing_else_from_happening(
+    database: Database,
+    settings: Settings,
+    flow: Flow,
+    queue: CeleryReadyQueues,
+    redis_url: str,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    part: str,
+) -> None:
+    def takes_too_long(connection: Connection, **_: Any) -> int:
+        connection.exec_driver_sql("SET LOCAL statement_timeout = '1ms'")
+        return int(connection.exec_driver_sql("SELECT pg_sleep(10)").rowcount)
+
+    monkeypatch.setattr(ticker_module, part, takes_too_long)
+    add_schedules(database, flow)
+    lost = add_task(database, flow)
+    claimed(database, lost)
+    put(database, TaskRow, lost, lease_expires_at=func.now() - SECOND)
+    rows(
+        database,
+        "UPDATE schedules SET paused_until = now(), status = 'paused', next_run_at = NULL"
+        " RETURNING 1",
+    )
+    due = add_schedules(database, flow)[0]
+    put_backfill_and_note(database, due)
+
+    with (
+        beating(database, settings, queue, lease_seconds=1) as ticker,
+        caplog.at_level("WARNING"),
+    ):
+        ticker.tick()
+
+    [made] = rows(database, "SELECT id FROM tasks WHERE schedule_id = :id", id=due)
+    assert made in delivered(redis_url)
+    assert task(database, lost)["state"] != "running"
+    assert rows(database, "SELECT count(*) FROM beats") == [1]
+    assert "statement timeout" in caplog.text
 
 
 def test_a_beat_waits_for_the_end_of_a_pause(

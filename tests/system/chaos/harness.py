@@ -128,7 +128,7 @@ def _wait_for(holds: Callable[[], bool], stage: Stage, scales: Scales) -> None:
 
 def _pause_all(stage: Stage) -> None:
     manager = SchedulerManager(stage.fleet.database, stage.settings)
-    for schedule in manager.list(Selection(status=ScheduleStatus.ACTIVE)):
+    for schedule in manager.list(Selection(statuses=[ScheduleStatus.ACTIVE])):
         with suppress(Conflict):  # A one-shot was faster.
             manager.pause(schedule.id)
 
