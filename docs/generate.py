@@ -13,6 +13,7 @@ from automagik.cli.command_tree import CommandHelp, Parameter, command_tree, wal
 from automagik.cli.error_guide import error_guide
 from automagik.cli.man_page import man_page
 from automagik.cli.settings_guide import settings_guide
+from automagik.core.tasks.states import TRANSITIONS, TaskState
 from docs.json_page import json_page
 from docs.json_schema import Schema
 from docs.json_things import EVERYTHING
@@ -33,10 +34,27 @@ def pages() -> dict[str, str]:
         "commands.md": _page(_commands(command_tree())),
         "settings.md": _page(_settings()),
         "errors.md": _page(_errors()),
+        "states.md": _page(_states()),
         "automagik.1": man_page(),
         "json.md": _page(json_page()),
         **{f"json/{each.file}": _document(each.schema) for each in EVERYTHING},
     }
+
+
+def _states() -> Iterator[str]:
+    """In the language that GitHub draws."""
+    yield from (
+        "# States of a task",
+        "",
+        "The database refuses every other step.",
+        "",
+        "```mermaid",
+    )
+    yield from ("stateDiagram-v2", "    [*] --> pending")
+    for state in TaskState:
+        yield from (f"    {state} --> {each}" for each in TaskState if each in TRANSITIONS[state])
+    yield from (f"    {state} --> [*]" for state in TaskState if state.is_final)
+    yield from ("```", "", "[What each of them means](../glossary.md#states-of-a-task)")
 
 
 def _page(lines: Iterator[str]) -> str:
