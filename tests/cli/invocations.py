@@ -117,6 +117,7 @@ READING = [
         "workers list",
         "workers show $worker",
         "config show",
+        "config show --origin",
         "config path",
         "db current",
         "db prune --completed 1s --failed 1s --dry-run",

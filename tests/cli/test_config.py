@@ -35,7 +35,7 @@ class TestShow:
         places.project.write_text('timezone = "Europe/Berlin"')
         places.patch.setenv("AUTOMAGIK_QUEUE", "gpu")
 
-        found = shown(here("config", "show"))
+        found = shown(here("config", "show", "--origin"))
 
         assert found.keys() == Settings.model_fields.keys()
         assert found["timezone"] == ("Europe/Berlin", "automagik.toml:1")
@@ -45,7 +45,7 @@ class TestShow:
     def test_only_what_is_set(self, here: Cli, places: Places) -> None:
         places.project.write_text("max_retries = 5")
 
-        assert shown(here("config", "show", "--set")).keys() == {"home", "max_retries"}
+        assert shown(here("config", "show", "--origin", "--set")).keys() == {"home", "max_retries"}
 
     def test_json_has_the_kind_of_the_origin_and_the_variable(
         self, here: Cli, places: Places

@@ -35,9 +35,8 @@ def _origin_style(place: Any) -> str:
     return "dim" if place == "default" else ""
 
 
-_SETTINGS = (
-    Column("key", "Setting"),
-    Column("value"),
+_SETTINGS = (Column("key", "Setting"), Column("value"))
+_ORIGINS = (
     Column("place", "From", style=_origin_style),
     Column("name", "Variable", wide=True),
 )
@@ -47,20 +46,20 @@ _FILES = (Column("file"), Column("path"), Column("is_read", "Read"), Column("not
 @app.command()
 def show(
     *,
+    origin: Annotated[bool, typer.Option("--origin", help="Also who says so, and where.")] = False,
     chosen: Annotated[
         bool, typer.Option("--set", help="Only those that somebody has set.")
     ] = False,
 ) -> None:
-    """Show every setting and where it comes from.
+    """Show every setting. Secrets are masked.
 
-    Secrets are masked.
-
-    Example: automagik config show --set
+    Example: automagik config show --origin --set
     """
     from automagik.core.settings.origins import origins
 
     found = [each for each in origins(settings()) if not chosen or each.origin != "default"]
-    printer().items([asdict(each) for each in found], _SETTINGS, empty="Nothing is set.")
+    columns = (*_SETTINGS, *_ORIGINS) if origin else _SETTINGS
+    printer().items([asdict(each) for each in found], columns, empty="Nothing is set.")
 
 
 @app.command()
