@@ -73,7 +73,7 @@ CROSS JOIN LATERAL (
 ) d
 JOIN numbered_flows f ON f.number = d.flow
 LEFT JOIN numbered_schedules s ON s.number = n % (2 * :schedules)
-JOIN numbered_workers w ON w.number = n % :workers
+JOIN numbered_workers w ON w.number = abs(hashint8(n)) % :workers
 """
 NUMBERED = """
 CREATE TABLE numbered_{nouns} AS

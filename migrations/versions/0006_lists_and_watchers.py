@@ -19,6 +19,7 @@ BEGIN
 END
 $$
 """
+RARE = {"flow": "state <> 'completed'", "schedule": "state IN ('failed', 'cancelled')"}
 WATCHED = {
     "task_events": "INSERT",
     "task_logs": "INSERT",
@@ -34,13 +35,19 @@ def upgrade() -> None:
         ["error_code", sa.text("id DESC")],
         postgresql_where=sa.text("error_code IS NOT NULL"),
     )
-    for noun in ("flow", "schedule"):
+    for noun, condition in RARE.items():
         op.create_index(
-            f"ix_tasks_{noun}_ended_badly",
+            f"ix_tasks_{noun}_state",
             "tasks",
             [f"{noun}_id", "state", sa.text("id DESC")],
-            postgresql_where=sa.text("state IN ('failed', 'cancelled')"),
+            postgresql_where=sa.text(condition),
         )
+    op.create_index(
+        "ix_tasks_failed_at",
+        "tasks",
+        ["finished_at"],
+        postgresql_where=sa.text("state = 'failed'"),
+    )
     op.create_index(
         "ix_task_attempts_worker_id", "task_attempts", ["worker_id", sa.text("task_id DESC")]
     )
@@ -64,6 +71,7 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION tell_watchers")
     op.drop_table("watchers")
     op.drop_index("ix_task_attempts_worker_id", "task_attempts")
-    for noun in ("schedule", "flow"):
-        op.drop_index(f"ix_tasks_{noun}_ended_badly", "tasks")
+    op.drop_index("ix_tasks_failed_at", "tasks")
+    for noun in RARE:
+        op.drop_index(f"ix_tasks_{noun}_state", "tasks")
     op.drop_index("ix_tasks_error_code", "tasks")

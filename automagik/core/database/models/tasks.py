@@ -155,17 +155,24 @@ class TaskRow(Base):
         Index("ix_tasks_flow_id", "flow_id", text("id DESC")),
         # Newest tasks of a schedule.
         Index("ix_tasks_schedule_id", "schedule_id", text("id DESC")),
-        # Failed and cancelled tasks of a flow, and of a schedule: few among many.
-        *(
-            Index(
-                f"ix_tasks_{noun}_ended_badly",
-                f"{noun}_id",
-                "state",
-                text("id DESC"),
-                postgresql_where=text("state IN ('failed', 'cancelled')"),
-            )
-            for noun in ("flow", "schedule")
+        # Tasks of a flow in a rare state, newest first. Those of a schedule that have not ended
+        # have an index already.
+        Index(
+            "ix_tasks_flow_state",
+            "flow_id",
+            "state",
+            text("id DESC"),
+            postgresql_where=text("state <> 'completed'"),
         ),
+        Index(
+            "ix_tasks_schedule_state",
+            "schedule_id",
+            "state",
+            text("id DESC"),
+            postgresql_where=text("state IN ('failed', 'cancelled')"),
+        ),
+        # Why runs failed lately; which schedules have just failed.
+        Index("ix_tasks_failed_at", "finished_at", postgresql_where=text("state = 'failed'")),
         # Failed tasks and the like, newest first.
         Index("ix_tasks_state", "state", text("id DESC")),
         # Tasks with an error, newest first.
