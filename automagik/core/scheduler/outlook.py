@@ -41,9 +41,9 @@ class Outlook:
     """The age of the oldest delivery that no worker has claimed."""
     longest_silence: timedelta | None
     """The age of the oldest heartbeat of a worker that should be alive."""
-    has_backfill: bool = False
+    has_backfill: bool
     """Whether one is running."""
-    has_follow_up: bool = False
+    has_follow_up: bool
     """Whether a run has ended that chains may follow."""
 
     @property

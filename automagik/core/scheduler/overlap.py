@@ -9,10 +9,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from automagik.core.database.session import CANCEL
 from automagik.core.exceptions import Conflict
 from automagik.core.scheduler.new_tasks import as_json
 from automagik.core.scheduler.policies import Overlap
+from automagik.core.tasks.by_hand import cancel_all
 
 UNFINISHED = "state IN ('pending', 'queued', 'running', 'waiting', 'paused')"
 
@@ -23,30 +23,18 @@ GROUP BY schedule_id
 """)  # noqa: S608  (a constant)
 
 # An occurrence whose clock was set back has its task already, and does not cancel it.
-_CANCEL_OTHERS = text(f"""
-WITH replaced AS (
-    SELECT t.id, t.state FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS r (schedule_id uuid, scheduled_for timestamptz)
-    JOIN tasks t ON t.schedule_id = r.schedule_id
-    WHERE t.{UNFINISHED} AND t.backfill_id IS NULL
-        AND (r.scheduled_for IS NULL OR t.scheduled_for IS DISTINCT FROM r.scheduled_for)
-    ORDER BY t.id
-    FOR NO KEY UPDATE OF t
-), cancelled AS (
-    UPDATE tasks SET state = 'cancelled', state_actor = :actor, state_reason = :reason,
-        finished_at = now(), lease_expires_at = NULL
-    FROM replaced WHERE tasks.id = replaced.id
-    RETURNING tasks.id, replaced.state AS was
-), ended AS (
-    UPDATE task_attempts SET outcome = 'cancelled', finished_at = now()
-    WHERE task_id IN (SELECT id FROM cancelled) AND outcome IS NULL
-)
-SELECT pg_notify(:channel, id::text) FROM cancelled WHERE was = 'running'
+_OTHERS = text(f"""
+SELECT t.id FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+    AS r (schedule_id uuid, scheduled_for timestamptz)
+JOIN tasks t ON t.schedule_id = r.schedule_id
+WHERE t.{UNFINISHED} AND t.backfill_id IS NULL
+    AND (r.scheduled_for IS NULL OR t.scheduled_for IS DISTINCT FROM r.scheduled_for)
+ORDER BY t.id
+FOR NO KEY UPDATE OF t
 """)  # noqa: S608  (a constant)
 
-_CANCEL_BUFFERED = text(f"""
-UPDATE tasks SET state = 'cancelled', state_actor = 'schedule', finished_at = now(),
-    state_reason = 'it waited for its turn in a schedule that was deleted'
+_BUFFERED = text(f"""
+SELECT id FROM tasks
 WHERE schedule_id = :schedule_id AND waits_in_turn AND attempt = 0
     AND state IN ('pending', 'waiting')
     AND id > (
@@ -54,19 +42,16 @@ WHERE schedule_id = :schedule_id AND waits_in_turn AND attempt = 0
         WHERE schedule_id = :schedule_id AND {UNFINISHED} AND backfill_id IS NULL
         ORDER BY id LIMIT 1
     )
+ORDER BY id
+FOR NO KEY UPDATE
 """)  # noqa: S608  (a constant)
 
 # Who begins to run meanwhile goes on.
-_CANCEL_BACKFILLED = text("""
-WITH waiting AS (
-    SELECT t.id FROM tasks t
-    WHERE t.backfill_id = ANY(:backfills) AND t.state IN ('pending', 'queued', 'waiting', 'paused')
-    ORDER BY t.id
-    FOR NO KEY UPDATE
-)
-UPDATE tasks SET state = 'cancelled', state_actor = :actor, state_reason = :reason,
-    finished_at = now()
-FROM waiting WHERE tasks.id = waiting.id
+_BACKFILLED = text("""
+SELECT id FROM tasks
+WHERE backfill_id = ANY(:backfills) AND state IN ('pending', 'queued', 'waiting', 'paused')
+ORDER BY id
+FOR NO KEY UPDATE
 """)
 
 _HOLD = text("SELECT id FROM schedules WHERE id = :schedule_id FOR NO KEY UPDATE")
@@ -94,8 +79,8 @@ def cancel_others(connection: Connection, rows: str, *, actor: str) -> None:
     The rows are JSON: each with `schedule_id` and, unless it was started otherwise, with
     `scheduled_for`, one per schedule.
     """
-    arguments = {"rows": rows, "actor": actor, "reason": REPLACED, "channel": CANCEL}
-    connection.execute(_CANCEL_OTHERS, arguments)
+    others = connection.scalars(_OTHERS, {"rows": rows}).all()
+    cancel_all(connection, others, actor=actor, reason=REPLACED)
 
 
 def admit(connection: Connection, schedule: UUID, overlap: Overlap, *, actor: str) -> bool:
@@ -128,7 +113,9 @@ def cancel_buffered(connection: Connection, schedule_id: UUID) -> None:
 
     Its backfills go first; what they have made and does not run is cancelled.
     """
-    connection.execute(_CANCEL_BUFFERED, {"schedule_id": schedule_id})
+    buffered = connection.scalars(_BUFFERED, {"schedule_id": schedule_id}).all()
+    reason = "it waited for its turn in a schedule that was deleted"
+    cancel_all(connection, buffered, actor="schedule", reason=reason)
     backfills = connection.scalars(_BACKFILLS, {"schedule_id": schedule_id}).all()
     reason = "it was part of a backfill of a schedule that was deleted"
     cancel_backfilled(connection, backfills, actor="schedule", reason=reason)
@@ -141,5 +128,5 @@ def cancel_backfilled(
 ) -> None:
     """Their tasks but for those that run. Who asks holds the lock of the schedule."""
     if backfills:
-        arguments = {"backfills": list(backfills), "actor": actor, "reason": reason}
-        connection.execute(_CANCEL_BACKFILLED, arguments)
+        tasks = connection.scalars(_BACKFILLED, {"backfills": list(backfills)}).all()
+        cancel_all(connection, tasks, actor=actor, reason=reason)

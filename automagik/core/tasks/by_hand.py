@@ -1,4 +1,4 @@
-"""What people do to tasks: cancel, retry, delete."""
+"""Cancel, retry and delete tasks: by people, and by what replaces or deletes their schedule."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -79,6 +79,8 @@ def cancel_all(
     connection: Connection, ids: Sequence[UUID], *, actor: str, reason: str | None
 ) -> int:
     """Those of them that have not ended; returns how many."""
+    if not ids:
+        return 0
     arguments = {"ids": list(ids), "actor": actor, "reason": reason, "channel": CANCEL}
     return len(connection.execute(_CANCEL, arguments).all())
 

@@ -42,6 +42,8 @@ def test_a_beat_sleeps_until_the_first_thing_to_do(
         until_lease_ends=None,
         oldest_delivery=None,
         longest_silence=None,
+        has_backfill=False,
+        has_follow_up=False,
     )
 
     assert outlook.wait(longest=LONGEST, backlog=BACKLOG) == expected
@@ -56,6 +58,7 @@ def test_a_beat_sleeps_no_longer_than_a_pause() -> None:
         oldest_delivery=None,
         longest_silence=None,
         has_backfill=False,
+        has_follow_up=False,
     )
 
     assert outlook.wait(longest=LONGEST, backlog=BACKLOG) == SECOND
