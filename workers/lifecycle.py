@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
@@ -23,15 +23,21 @@ from automagik.core.config import get_settings
 from automagik.core.database.migrate import require_current
 from automagik.core.database.session import Database
 from automagik.core.exceptions import AutomagikError
+from automagik.core.flows.remote import RunAnswer
 from automagik.core.queues import ensure_queue
 from automagik.core.tasks.claim import Claimant
-from automagik.core.tasks.heartbeat import Heartbeat
+from automagik.core.tasks.flow_call import FlowCaller
+from automagik.core.tasks.heartbeat import Heartbeat, HeldRun
 from automagik.core.tasks.host_clock import measured_offset
+from automagik.core.tasks.ledger import ALONE, Ledger
 from automagik.core.tasks.presence import register_worker, worker_draining, worker_stopped
 from automagik.core.tasks.task_runner import TaskRunner
 from workers import pools
 
 logger = logging.getLogger(__name__)
+
+# Two threads write for all, a few write alone, one keeps the leases.
+CONNECTIONS = 2 + ALONE + 1
 
 _registered: dict[str, Claimant] = {}
 """This worker under its node name. Children of the prefork pool inherit it."""
@@ -67,14 +73,20 @@ def give_runs_back() -> None:
 
 
 @lru_cache(maxsize=1)
-def _task_runner(_pid: int) -> TaskRunner:
+def _task_runner(pid: int) -> TaskRunner:
+    ledger = Ledger(_database(pid), get_settings(), _worker())
     return TaskRunner(
-        database=_database(_pid),
-        settings=get_settings(),
+        ledger=ledger,
         worker=_worker(),
-        heartbeat=_heartbeat(_pid),
+        heartbeat=_heartbeat(pid),
+        call=flow_call(ledger),
         random=Random(),  # noqa: S311  (spreads retries, protects nothing)
     )
+
+
+def flow_call(ledger: Ledger) -> Callable[[HeldRun], RunAnswer]:
+    """What runs the flow of a claimed attempt."""
+    return FlowCaller(get_settings(), ledger.definition_of)
 
 
 @lru_cache(maxsize=1)
@@ -92,8 +104,7 @@ def _heartbeat(pid: int) -> Heartbeat:
 
 @lru_cache(maxsize=1)
 def _database(_pid: int) -> Database:
-    settings = get_settings()
-    return Database(settings.require_database_url(), pool_size=settings.worker_concurrency)
+    return Database(get_settings().require_database_url(), pool_size=CONNECTIONS)
 
 
 def _worker() -> Claimant:

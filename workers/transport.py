@@ -6,6 +6,7 @@ from an item but the task id and what people see of it. Replies to Celery's remo
 the same way and are left alone.
 """
 
+import json
 import logging
 from typing import Any
 
@@ -32,14 +33,48 @@ class GuardedClient(redis.Redis):
         queue = _queue(key)
         if is_of_celery(queue):
             return response
-        message = cleaned(item, queue=queue)
-        if message is None:
-            logger.error("Dropped from %s what is no delivery: %r", queue, item[:SHOWN_BYTES])
-            return None
-        return key, message
+        message = _guarded(item, queue=queue)
+        return None if message is None else (key, message)
 
 
 class Channel(kombu_redis.Channel):
+    # Kombu keeps in Redis what a worker has taken, and puts it back when the worker stops. Here
+    # PostgreSQL knows it: a run has a lease, and what was taken and never claimed goes out again.
+    ack_emulation = False
+    do_restore = False
+
+    _shared_client: redis.Redis | None = None
+
+    def _brpop_read(self, **options: Any) -> Any:
+        """Takes as many more as there is room for: a wait for each costs more than its run."""
+        is_read = super()._brpop_read(**options)  # type: ignore[no-untyped-call]
+        if not self._closing:
+            self._take_more()
+        return is_read
+
+    def _take_more(self) -> None:
+        room = self.qos.can_consume_max_estimate() or 0
+        for queue in self._queue_cycle.consume(len(self.active_queues)):
+            if room > 0 and not is_of_celery(queue):
+                room -= self._take(queue, room)
+
+    def _take(self, queue: str, most: int) -> int:
+        with self.conn_or_acquire() as client:
+            items: Any = client.rpop(queue, most) or ()
+        for item in items:
+            if (message := _guarded(item, queue=queue)) is not None:
+                self.connection._deliver(json.loads(message), queue)  # noqa: SLF001
+        return len(items)
+
+    def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """One for all, as its connections are pooled: kombu makes one for each command."""
+        if asynchronous:
+            return super()._create_client(asynchronous)  # type: ignore[no-untyped-call]
+        client = self._shared_client
+        if client is None or client.connection_pool is not self.pool:
+            client = self._shared_client = super()._create_client()  # type: ignore[no-untyped-call]
+        return client
+
     def _get_client(self) -> type[redis.Redis]:
         super()._get_client()  # type: ignore[no-untyped-call]  # checks the version
         return GuardedClient
@@ -59,6 +94,14 @@ class Channel(kombu_redis.Channel):
 
 class Transport(kombu_redis.Transport):
     Channel = Channel
+
+
+def _guarded(item: bytes, *, queue: str) -> bytes | None:
+    """The delivery without anything that others may have put into it; None if it is none."""
+    message = cleaned(item, queue=queue)
+    if message is None:
+        logger.error("Dropped from %s what is no delivery: %r", queue, item[:SHOWN_BYTES])
+    return message
 
 
 def _queue(key: bytes) -> str:

@@ -35,7 +35,7 @@ RETURNING name, breaker_failures = :failures AS opened
 CLOSE = """
 UPDATE sources SET breaker_failures = 0, breaker_opened_at = NULL, breaker_probe_at = NULL,
     breaker_probe_id = NULL, breaker_reason = NULL
-WHERE id = :source_id AND (breaker_failures > 0 OR breaker_opened_at IS NOT NULL)
+WHERE id IN ({sources}) AND (breaker_failures > 0 OR breaker_opened_at IS NOT NULL)
 """
 """After an attempt that was answered. Nearly always there is nothing to change."""
 

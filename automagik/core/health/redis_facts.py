@@ -12,9 +12,6 @@ from redis.exceptions import ResponseError
 from automagik.core.config import Settings
 from automagik.core.redis_client import redis_client
 
-_HELD = "unacked"
-"""Where Celery's transport keeps the deliveries that workers have taken."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RedisFacts:
@@ -30,8 +27,6 @@ class RedisFacts:
     """None when the server does not tell. So with what follows."""
     ready: int
     """How many deliveries wait for a worker, in the queues that were asked about."""
-    held: int = 0
-    """How many deliveries workers have taken and not yet finished."""
     used_memory: int | None = None
     maxmemory: int | None = None
     """0: as much as there is."""
@@ -51,7 +46,6 @@ def _ask(client: Redis, queues: Sequence[str]) -> RedisFacts:
     client.ping()
     latency = timedelta(seconds=time.perf_counter() - started)
     about: Any = client.info()
-    held: Any = client.hlen(_HELD)
     lengths: Any = [client.llen(queue) for queue in queues]
     return RedisFacts(
         server=str(about.get("server_name", "redis")),
@@ -60,7 +54,6 @@ def _ask(client: Redis, queues: Sequence[str]) -> RedisFacts:
         latency=latency,
         maxmemory_policy=about.get("maxmemory_policy"),
         ready=sum(lengths),
-        held=held,
         used_memory=about.get("used_memory"),
         maxmemory=about.get("maxmemory"),
         is_persistent=_is_persistent(client, about),

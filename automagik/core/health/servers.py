@@ -72,13 +72,17 @@ def _memory(facts: RedisFacts) -> Check:
 
 def _data(facts: RedisFacts) -> Check:
     """Nothing is lost with Redis, so what it keeps on disk is only a matter of seconds."""
-    name, held = "Redis data", f"{facts.held} deliveries are with workers"
+    name = "Redis data"
     if facts.last_save_failed:
         fix = "Make room on its disk, or switch saving off; its log says more."
-        return warning(name, f"{held}; it could not save, and may refuse to write", fix=fix)
-    kept = {True: "kept through a restart", False: "gone by a restart, then sent again"}
-    words = f"; what is in it is {kept[facts.is_persistent]}" if facts.is_persistent in kept else ""
-    return ok(name, f"{held}{words}")
+        return warning(name, "it could not save, and may refuse to write", fix=fix)
+    match facts.is_persistent:
+        case True:
+            return ok(name, "deliveries are kept through a restart")
+        case False:
+            return ok(name, "deliveries are gone by a restart, then sent again")
+        case None:
+            return ok(name, "it does not tell whether deliveries outlast a restart")
 
 
 def _schema(connection: Connection) -> Check:

@@ -3,7 +3,6 @@
 Beats send such a delivery again, so one that has been missing for long was forgotten.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,9 +29,6 @@ SELECT id, queue, queued_at, queued_at < now() - :overdue AS is_overdue
 FROM tasks WHERE state = 'queued'
 """)
 
-_UNACKED = "unacked"
-"""The hash of deliveries that workers have taken and not yet answered for, as kombu names it."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Undelivered:
@@ -50,12 +46,6 @@ class Comparison:
     undelivered: set[Undelivered]
     idle: set[UUID]
     """Of deliveries that wait although their task is not queued; a worker will drop them."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Deliveries:
-    waiting: set[UUID]
-    taken: set[UUID]
 
 
 def compare(database: Database, settings: Settings) -> Comparison:
@@ -76,31 +66,17 @@ def _look(database: Database, client: Redis, queue: str, overdue: timedelta) -> 
     with database.transaction() as connection:
         names = {queue, *connection.scalars(_QUEUES)}
         queued = connection.execute(_QUEUED, {"overdue": overdue}).all()
-    found = _deliveries(client, names)
-    present = found.waiting | found.taken
+    waiting = _waiting(client, names)
     return Comparison(
         undelivered={
             Undelivered(task_id=row.id, queue=row.queue, queued_at=row.queued_at)
             for row in queued
-            if row.is_overdue and row.id not in present
+            if row.is_overdue and row.id not in waiting
         },
-        idle=found.waiting - {row.id for row in queued},
+        idle=waiting - {row.id for row in queued},
     )
 
 
-def _deliveries(client: Redis, queues: Iterable[str]) -> _Deliveries:
-    waiting: Any = [message for name in queues for message in client.lrange(name, 0, -1)]
-    taken: Any = client.hvals(_UNACKED)
-    return _Deliveries(
-        waiting={found for message in waiting if (found := task_id_of(message))},
-        taken={found for entry in taken if (found := _taken_id(entry))},
-    )
-
-
-def _taken_id(entry: bytes) -> UUID | None:
-    """Kombu keeps the message with its exchange and routing key."""
-    try:
-        message = json.loads(entry)[0]
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-        return None
-    return task_id_of(json.dumps(message))
+def _waiting(client: Redis, queues: Iterable[str]) -> set[UUID]:
+    messages: Any = [message for name in queues for message in client.lrange(name, 0, -1)]
+    return {found for message in messages if (found := task_id_of(message))}

@@ -1,5 +1,6 @@
 """A worker takes a task: one statement, and whoever gets the row owns the attempt."""
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,14 +43,17 @@ class Claim:
     output_component: str | None
 
 
+_CLAIMABLE = """
+FROM tasks
+WHERE id = ANY(:task_ids) AND state IN ('pending', 'queued', 'waiting') AND run_at <= now()
+"""
+
 # A statement of its own: a worker may be faster than the commit of the beat that sent the delivery.
-# It waits for it here, and what it reads next is what beat has written: the state of the task, and
-# that it is the probe of its source.
-_LOCK = text("""
-SELECT 1 FROM tasks
-WHERE id = :task_id AND state IN ('pending', 'queued', 'waiting') AND run_at <= now()
-FOR NO KEY UPDATE
-""")
+# What it reads once it has the lock is what beat has written: the state of the task, and that it
+# is the probe of its source.
+_LOCK = text(f"SELECT id {_CLAIMABLE} FOR NO KEY UPDATE")
+_LOCK_FREE = text(f"SELECT id {_CLAIMABLE} FOR NO KEY UPDATE SKIP LOCKED")
+_LOOK = text(f"SELECT id {_CLAIMABLE}")
 
 # The attempt number is the fencing token: everything a worker writes later names it.
 #
@@ -66,7 +70,7 @@ WITH due AS (
     FROM tasks t
     JOIN sources s ON s.id = t.source_id
     LEFT JOIN queues q ON q.name = t.queue
-    WHERE t.id = :task_id
+    WHERE t.id = ANY(:task_ids)
 ), held_back AS (
     UPDATE tasks SET state = 'waiting', state_actor = :worker_name, state_reason = due.obstacle
     FROM due
@@ -86,7 +90,8 @@ WITH due AS (
     INSERT INTO task_attempts (task_id, attempt, worker_id, worker_name, started_at)
     SELECT id, attempt, :worker_id, :worker_name, started_at FROM claimed
 )
-SELECT t.id AS task_id, t.attempt, t.started_at, t.max_attempts, t.max_retries, t.timeout_seconds,
+SELECT t.id AS task_id, t.attempt, t.started_at, t.max_attempts, t.max_retries,
+    make_interval(secs => t.timeout_seconds) AS timeout,
     t.at_most_once, t.source_id, t.input_value, t.tweaks,
     coalesce(t.session_id, t.id::text) AS session_id,
     t.flow_name, t.remote_flow_id, t.flow_version_id, t.input_component, t.output_component,
@@ -100,26 +105,48 @@ LEFT JOIN schedules c ON c.id = t.schedule_id
 def claim(
     connection: Connection, task_id: UUID, *, worker: Claimant, lease: timedelta
 ) -> Claim | None:
-    """None when somebody else has it, it was cancelled, is not due, or was held back."""
-    if connection.execute(_LOCK, {"task_id": task_id}).one_or_none() is None:
+    """None when somebody else has it, it was cancelled, is not due, or was held back.
+
+    Waits while somebody holds its row.
+    """
+    if connection.scalar(_LOCK, {"task_ids": [task_id]}) is None:
         return None
-    row = (
-        connection.execute(
-            _CLAIM,
-            {
-                "task_id": task_id,
-                "worker_id": worker.id,
-                "worker_name": worker.name,
-                "lease": lease,
-            },
-        )
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
-        return None
-    values = dict(row)
-    return Claim(timeout=timedelta(seconds=values.pop("timeout_seconds")), **values)
+    return _claim(connection, [task_id], worker=worker, lease=lease).get(task_id)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claims:
+    """What became of deliveries that were claimed together."""
+
+    made: Mapping[UUID, Claim]
+    held: Collection[UUID]
+    """Of tasks whose rows somebody else holds, so that nothing is known of them yet."""
+
+
+def claim_free(
+    connection: Connection, task_ids: Collection[UUID], *, worker: Claimant, lease: timedelta
+) -> Claims:
+    """Like `claim`, for many tasks at once and without waiting for anybody."""
+    arguments = {"task_ids": list(task_ids)}
+    free = connection.scalars(_LOCK_FREE, arguments).all()
+    made = _claim(connection, free, worker=worker, lease=lease) if free else {}
+    rest = set(task_ids).difference(free)
+    held = set(connection.scalars(_LOOK, {"task_ids": list(rest)})) if rest else set()
+    return Claims(made=made, held=held)
+
+
+def _claim(
+    connection: Connection, task_ids: Sequence[UUID], *, worker: Claimant, lease: timedelta
+) -> dict[UUID, Claim]:
+    """Of tasks that are locked."""
+    arguments = {
+        "task_ids": list(task_ids),
+        "worker_id": worker.id,
+        "worker_name": worker.name,
+        "lease": lease,
+    }
+    rows = connection.execute(_CLAIM, arguments)
+    return {row.task_id: Claim(**row._mapping) for row in rows}  # noqa: SLF001
 
 
 _WAS_CLAIMED = text("""

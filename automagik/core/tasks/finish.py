@@ -1,15 +1,18 @@
 """A worker ends an attempt: result, attempt and the rest of the log in one transaction."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from automagik.core.flows.breaker import CLOSE
 from automagik.core.tasks.claim import Claim
+from automagik.core.tasks.log import LINES, Line
 from automagik.core.tasks.outcome import WORKER_LOST, Completed, Failed, Released
 from automagik.core.tasks.retry import backoff
 from automagik.core.tasks.states import AttemptOutcome, TaskState
@@ -37,7 +40,7 @@ def decide(outcome: Completed | Failed | Released, claim: Claim, *, random: Rand
                 outcome=AttemptOutcome.COMPLETED,
                 source_is_up=True,
                 columns={
-                    "result": json.dumps(outcome.answer),
+                    "result": outcome.answer,
                     "output_text": outcome.text,
                     "http_status": outcome.http_status,
                 },
@@ -97,23 +100,73 @@ def _after_failure(outcome: Failed, claim: Claim, *, random: Random) -> Ending:
     )
 
 
-_FINISH = text(f"""
-WITH done AS (
-    UPDATE tasks SET state = :state, state_reason = :reason, state_actor = :actor,
-        lease_expires_at = NULL, max_attempts = max_attempts + :extra_attempts,
-        run_at = coalesce(now() + :delay, run_at),
-        result = CAST(:result AS jsonb), output_text = :output_text,
-        error_code = :error_code, error_message = :error_message,
-        finished_at = CASE WHEN :final THEN now() END
-    WHERE id = :task_id AND attempt = :attempt AND state = 'running'
-    RETURNING id
+class Finish:
+    """An attempt's end with the rest of its log."""
+
+    def __init__(self, claim: Claim, ending: Ending, lines: Sequence[Line] = ()) -> None:
+        self.claim = claim
+        self.ending = ending
+        self.lines = lines
+        self.row = _row(claim, ending)
+        """As the statement reads it: JSON."""
+
+
+def _row(claim: Claim, ending: Ending) -> str:
+    return json.dumps(
+        {
+            "task_id": str(claim.task_id),
+            "attempt": claim.attempt,
+            "source_id": str(claim.source_id),
+            "state": ending.state,
+            "final": ending.state.is_final,
+            "reason": ending.reason,
+            "delay": None if ending.delay is None else ending.delay.total_seconds(),
+            "extra_attempts": ending.extra_attempts,
+            "outcome": ending.outcome,
+            "answered": ending.source_is_up is True,
+            **ending.columns,
+        }
+    )
+
+
+# A row that somebody holds is waited for, or passed by. Only the attempt that is named is ended, if
+# it is the one that runs.
+_FINISH = """
+WITH ends AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(CAST(:ends AS jsonb)) AS e (task_id uuid, attempt int,
+        source_id uuid, state text, final boolean, reason text, delay double precision,
+        extra_attempts int, outcome text, answered boolean, result jsonb, output_text text,
+        error_code text, error_message text, http_status int)
+), own AS MATERIALIZED (
+    SELECT t.id FROM ends e JOIN tasks t ON t.id = e.task_id AND t.attempt = e.attempt
+    WHERE t.state = 'running' FOR NO KEY UPDATE OF t {waiting}
+), done AS (
+    UPDATE tasks t SET state = e.state, state_reason = e.reason, state_actor = :actor,
+        lease_expires_at = NULL, max_attempts = t.max_attempts + e.extra_attempts,
+        run_at = coalesce(now() + make_interval(secs => e.delay), t.run_at),
+        result = e.result, output_text = e.output_text,
+        error_code = e.error_code, error_message = e.error_message,
+        finished_at = CASE WHEN e.final THEN now() END
+    FROM own JOIN ends e ON e.task_id = own.id
+    WHERE t.id = own.id AND t.attempt = e.attempt AND t.state = 'running'
+    RETURNING t.id, t.attempt
 ), answered AS (
-    {CLOSE} AND :answered
+    {close}
+), logged AS (
+    INSERT INTO task_logs (task_id, attempt, at, level, component, message)
+    SELECT line.task_id, line.attempt, line.at, line.level, line.component, line.message
+    FROM {lines} JOIN done ON done.id = line.task_id AND done.attempt = line.attempt
+    ORDER BY line.number
 )
-UPDATE task_attempts SET finished_at = now(), outcome = :outcome,
-    error_code = :error_code, error_message = :error_message, http_status = :http_status
-WHERE task_id = (SELECT id FROM done) AND attempt = :attempt
-""")  # noqa: S608  (both parts are constants)
+UPDATE task_attempts a SET finished_at = now(), outcome = e.outcome,
+    error_code = e.error_code, error_message = e.error_message, http_status = e.http_status
+FROM done JOIN ends e ON e.task_id = done.id AND e.attempt = done.attempt
+WHERE a.task_id = done.id AND a.attempt = done.attempt
+RETURNING a.task_id, a.attempt
+"""
+_CLOSE = CLOSE.format(sources="SELECT source_id FROM ends WHERE ends.answered")
+_FINISH_FREE = text(_FINISH.format(waiting="SKIP LOCKED", close=_CLOSE, lines=LINES))
+_FINISH_WAITING = text(_FINISH.format(waiting="", close=_CLOSE, lines=LINES))
 
 
 _WAS_FINISHED = text("""
@@ -124,30 +177,31 @@ SELECT EXISTS (
 """)
 
 
-def finish(connection: Connection, claim: Claim, ending: Ending, *, actor: str) -> bool:
-    """False when the attempt is no longer this worker's; then nothing was written."""
-    nothing: dict[str, Any] = dict.fromkeys(
-        ("result", "output_text", "error_code", "error_message", "http_status")
-    )
-    result = connection.execute(
-        _FINISH,
-        {
-            **nothing,
-            **ending.columns,
-            "task_id": claim.task_id,
-            "attempt": claim.attempt,
-            "state": ending.state,
-            "final": ending.state.is_final,
-            "reason": ending.reason,
-            "delay": ending.delay,
-            "extra_attempts": ending.extra_attempts,
-            "outcome": ending.outcome,
-            "answered": ending.source_is_up is True,
-            "source_id": claim.source_id,
-            "actor": actor,
-        },
-    )
-    return result.rowcount == 1
+def finish(connection: Connection, end: Finish, *, actor: str) -> bool:
+    """False when the attempt is no longer this worker's; then nothing was written.
+
+    Waits while somebody holds the row of the task.
+    """
+    return bool(_finish(connection, _FINISH_WAITING, [end], actor=actor))
+
+
+def finish_free(connection: Connection, ends: Sequence[Finish], *, actor: str) -> list[bool]:
+    """Like `finish`, for many at once and without waiting: False may mean that a row is held."""
+    done = _finish(connection, _FINISH_FREE, ends, actor=actor)
+    return [(end.claim.task_id, end.claim.attempt) in done for end in ends]
+
+
+def _finish(
+    connection: Connection, statement: TextClause, ends: Sequence[Finish], *, actor: str
+) -> set[tuple[UUID, int]]:
+    """The attempts that were ended."""
+    lines = [line for end in ends for line in end.lines]
+    arguments = {
+        "ends": f"[{','.join(end.row for end in ends)}]",
+        "lines": json.dumps(lines),
+        "actor": actor,
+    }
+    return {(row.task_id, row.attempt) for row in connection.execute(statement, arguments)}
 
 
 def was_finished(connection: Connection, claim: Claim, ending: Ending) -> bool:

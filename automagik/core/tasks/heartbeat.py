@@ -17,13 +17,14 @@ from automagik.core.exceptions import AutomagikError
 from automagik.core.flows.run_handle import AbortReason, RunHandle
 from automagik.core.tasks.claim import Claim, Claimant
 from automagik.core.tasks.host_clock import HostClock
-from automagik.core.tasks.log import TaskLog
+from automagik.core.tasks.log import TaskLog, flush
 from automagik.core.tasks.presence import worker_alive
 from automagik.core.tasks.states import TaskState
 
 logger = logging.getLogger(__name__)
 
 FLUSH_EVERY = timedelta(seconds=0.5)
+LOGS_AT_ONCE = 50
 # Four signs of life per lease: three may get lost.
 BEATS_PER_LEASE = 4
 
@@ -115,8 +116,9 @@ class Heartbeat:
             named = listener.wait(min(FLUSH_EVERY, left))
             if named and self._is_concerned(named):
                 next_beat = time.monotonic()
-            for run in self._held():
-                run.log.flush(self._database)
+            logs = [run.log for run in self._held() if run.log.unwritten]
+            for first in range(0, len(logs), LOGS_AT_ONCE):
+                flush(self._database, logs[first : first + LOGS_AT_ONCE])
 
     def _beat(self) -> timedelta | None:
         """How long until the runs must be given back; None while nothing is to be."""

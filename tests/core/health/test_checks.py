@@ -121,12 +121,6 @@ class TestRedis:
                 client.config_set("maxmemory-policy", "noeviction")
         assert checks["Redis memory"].verdict is Verdict.WARNING
 
-    def test_what_workers_hold_is_told(self, settings: Settings) -> None:
-        with closing(Redis.from_url(settings.require_redis_url())) as client:
-            client.hset("unacked", "tag", "delivery")
-        checks = {check.name: check for check in check_redis(settings)}
-        assert checks["Redis data"].found.startswith("1 deliveries are with workers")
-
 
 class TestWork:
     def test_a_backlog_that_nobody_takes_is_an_error(

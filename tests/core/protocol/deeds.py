@@ -18,7 +18,7 @@ from automagik.core.scheduler.reaper import reap
 from automagik.core.scheduler.reconcile import Reconciler
 from automagik.core.tasks import by_hand
 from automagik.core.tasks.claim import Claimant, claim
-from automagik.core.tasks.finish import Ending, decide, finish, was_finished
+from automagik.core.tasks.finish import Ending, Finish, decide, finish, was_finished
 from automagik.core.tasks.heartbeat import Heartbeat, HeldRun
 from automagik.core.tasks.log import TaskLog
 from automagik.core.tasks.outcome import Completed, Failed, Released
@@ -130,7 +130,7 @@ def finishing(process: WorkerProcess, run: HeldRun, outcome: str) -> Deed:
 
     def deed(connection: Connection) -> Answer:
         ending = decide(OUTCOMES[outcome], run.claim, random=NoJitter())
-        if finish(connection, run.claim, ending, actor=process.worker.name):
+        if finish(connection, Finish(run.claim, ending), actor=process.worker.name):
             return Answer(said=_one(process, ending.state, run), ended={key_of(run): ending})
         return Answer(was_ended_before=was_finished(connection, run.claim, ending))
 

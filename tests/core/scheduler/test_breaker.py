@@ -16,7 +16,7 @@ from automagik.core.flows.breaker import LONGEST_PAUSE, found_down
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler.dispatch import dispatch
 from automagik.core.tasks.claim import Claim, Claimant, claim
-from automagik.core.tasks.finish import decide, finish
+from automagik.core.tasks.finish import Finish, decide, finish
 from automagik.core.tasks.outcome import WORKER_LOST, Completed, Failed, Released
 from tests.core.records import (
     LEASE,
@@ -65,7 +65,7 @@ def run(database: Database, task_id: UUID, outcome: Completed | Failed | Release
 def ended(database: Database, taken: Claim, outcome: Completed | Failed | Released) -> None:
     ending = decide(outcome, taken, random=Random(1))
     with database.transaction() as connection:
-        assert finish(connection, taken, ending, actor="worker@here")
+        assert finish(connection, Finish(taken, ending), actor="worker@here")
         if ending.source_is_up is False:
             found_down(
                 connection,

@@ -12,7 +12,7 @@ from automagik.core.database.session import Database
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler.reaper import reap
 from automagik.core.tasks.claim import Claim
-from automagik.core.tasks.finish import Ending, decide, finish, was_finished
+from automagik.core.tasks.finish import Ending, Finish, decide, finish, was_finished
 from automagik.core.tasks.outcome import Completed, Failed, Released
 from automagik.core.tasks.states import AttemptOutcome, TaskState
 from tests.core.records import add_task, attempts, claimed, put, rows, task
@@ -39,7 +39,7 @@ def claim(database: Database, flow: Flow) -> Claim:
 def end(database: Database, claim: Claim, outcome: Completed | Failed | Released) -> Ending:
     ending = decide(outcome, claim, random=Random(1))
     with database.transaction() as connection:
-        assert finish(connection, claim, ending, actor="worker@here")
+        assert finish(connection, Finish(claim, ending), actor="worker@here")
     return ending
 
 
@@ -161,7 +161,7 @@ class TestFencing:
 
         with database.transaction() as connection:
             ending = decide(DONE, claim, random=Random(1))
-            assert not finish(connection, claim, ending, actor="worker")
+            assert not finish(connection, Finish(claim, ending), actor="worker")
 
     def test_an_ending_is_written_once(self, database: Database, claim: Claim) -> None:
         end(database, claim, DONE)
@@ -174,7 +174,7 @@ class TestFencing:
         ending = decide(DONE, claim, random=Random(1))
         with database.transaction() as connection:
             assert not was_finished(connection, claim, ending)
-            finish(connection, claim, ending, actor="worker")
+            finish(connection, Finish(claim, ending), actor="worker")
         with database.transaction() as connection:
             assert was_finished(connection, claim, ending)
             assert not was_finished(connection, claim, decide(BROKEN, claim, random=Random(1)))
@@ -211,6 +211,6 @@ def refused(database: Database, claim: Claim, outcome: Completed | Failed | Rele
     ending = decide(outcome, claim, random=Random(1))
 
     with database.transaction() as connection:
-        assert not finish(connection, claim, ending, actor="late")
+        assert not finish(connection, Finish(claim, ending), actor="late")
 
     assert (task(database, claim.task_id), attempts(database, claim.task_id)) == before

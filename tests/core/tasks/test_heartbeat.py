@@ -141,7 +141,8 @@ class TestLeases:
         """PostgreSQL may be so slow that the logs of many runs take longer than a lease."""
         slow, run = a_run(database, flow, worker), a_run(database, flow, worker)
         monkeypatch.setattr(heartbeat_module, "FLUSH_EVERY", SHORT / 40)
-        monkeypatch.setattr(slow.log, "flush", lambda _: time.sleep(SHORT.total_seconds() / 5))
+        slow.log.say("test", "hello")
+        monkeypatch.setattr(slow.log, "borrow", lambda *_: time.sleep(SHORT.total_seconds() / 5))
         with (
             beating(database, worker, lease=SHORT) as heartbeat,
             heartbeat.holding(slow),
@@ -263,7 +264,8 @@ class TestTheThread:
     ) -> None:
         broken, run = a_run(database, flow, worker), a_run(database, flow, worker)
         tried: list[object] = []
-        monkeypatch.setattr(broken.log, "flush", lambda _: tried.append(1 // len(tried)))
+        broken.log.say("test", "hello")
+        monkeypatch.setattr(broken.log, "borrow", lambda *_: tried.append(1 // len(tried)))
         with (
             beating(database, worker, lease=LONG) as heartbeat,
             heartbeat.holding(broken),

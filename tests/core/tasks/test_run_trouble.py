@@ -14,9 +14,9 @@ from automagik.core.config import Settings
 from automagik.core.database.exceptions import DatabaseUnreachable
 from automagik.core.database.models import FlowRow, SourceRow
 from automagik.core.database.session import Database
-from automagik.core.tasks import task_runner
-from automagik.core.tasks.claim import claim
-from automagik.core.tasks.finish import finish
+from automagik.core.tasks import flow_call, ledger
+from automagik.core.tasks.claim import claim_free
+from automagik.core.tasks.finish import finish_free
 from automagik.core.tasks.outcome import Completed
 from automagik.demo.faults import answer
 from tests.core.records import put, row, rows, task
@@ -61,7 +61,7 @@ def test_a_bug_ends_the_attempt_at_once_and_with_a_reason(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     created = site.create("Echo", max_retries=0)
-    monkeypatch.setattr(task_runner, "build_run_body", surprise)
+    monkeypatch.setattr(flow_call, "build_run_body", surprise)
 
     site.run(created.id)
 
@@ -91,9 +91,9 @@ def test_a_result_outlives_a_broken_connection_and_is_written_once(
     """Whether or not the transaction had been committed when the connection broke."""
     created = site.create("Echo", "hello")
     breaks = BreaksOnce(site.database, committed=committed)
-    monkeypatch.setattr(site.runner, "_database", breaks)
-    monkeypatch.setattr(task_runner, "DATABASE_PAUSE", timedelta())
-    monkeypatch.setattr(task_runner, "finish", breaks.arming(finish))
+    monkeypatch.setattr(site.ledger, "_database", breaks)
+    monkeypatch.setattr(ledger, "DATABASE_PAUSE", timedelta())
+    monkeypatch.setattr(ledger, "finish_free", breaks.arming(finish_free))
 
     report = site.run(created.id)
 
@@ -112,9 +112,9 @@ def test_a_claim_outlives_a_broken_connection_and_uses_one_attempt(
     """Else the run would wait for the end of its lease, and a flow called once would not be."""
     created = site.create("Echo", "hello")
     breaks = BreaksOnce(site.database, committed=committed)
-    monkeypatch.setattr(site.runner, "_database", breaks)
-    monkeypatch.setattr(task_runner, "DATABASE_PAUSE", timedelta())
-    monkeypatch.setattr(task_runner, "claim", breaks.arming(claim))
+    monkeypatch.setattr(site.ledger, "_database", breaks)
+    monkeypatch.setattr(ledger, "DATABASE_PAUSE", timedelta())
+    monkeypatch.setattr(ledger, "claim_free", breaks.arming(claim_free))
 
     site.run(created.id)
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from automagik.core.database.exceptions import DatabaseUnreachable
 from automagik.core.database.session import Database
-from automagik.core.tasks.log import LINES_AT_ONCE, LONGEST_LINE, TaskLog
+from automagik.core.tasks.log import LINES_AT_ONCE, LONGEST_LINE, TaskLog, flush, write_lines
 from automagik.core.tasks.values import Task
 from tests.core.records import dying, rows
 
@@ -23,7 +23,7 @@ def log(task: Task) -> TaskLog:
 
 def close(log: TaskLog, database: Database) -> None:
     with database.transaction() as connection:
-        log.close(connection)
+        write_lines(connection, log)
 
 
 def test_a_line_has_level_component_attempt_and_time(
@@ -31,7 +31,7 @@ def test_a_line_has_level_component_attempt_and_time(
 ) -> None:
     log.say("langflow", "oh", level="warning")
 
-    log.flush(database)
+    flush(database, [log])
 
     line = rows(database, "SELECT task_id, attempt, level, component, message FROM task_logs")
     assert line == [(task.id, 1, "warning", "langflow", "oh")]
@@ -43,9 +43,9 @@ def test_lines_are_written_once_and_in_order(database: Database, log: TaskLog) -
     for line in said:
         log.say("test", line)
         if int(line) % 7 == 0:
-            log.flush(database)
-    log.flush(database)
-    log.flush(database)
+            flush(database, [log])
+    flush(database, [log])
+    flush(database, [log])
 
     close(log, database)
 
@@ -62,7 +62,7 @@ def test_lines_said_while_others_are_written_come_later(database: Database, log:
     speaker = Thread(target=speak)
     speaker.start()
     while speaker.is_alive():
-        log.flush(database)
+        flush(database, [log])
     close(log, database)
 
     assert rows(database, LINES) == said
@@ -73,7 +73,7 @@ def test_a_closing_transaction_that_is_tried_again_writes_once(
 ) -> None:
     log.say("test", "first")
     with dying(database) as connection:
-        log.close(connection)
+        write_lines(connection, log)
     assert rows(database, LINES) == []
 
     close(log, database)
@@ -85,7 +85,7 @@ def test_after_the_end_nothing_is_flushed(database: Database, log: TaskLog) -> N
     log.say("test", "first")
     close(log, database)
 
-    log.flush(database)
+    flush(database, [log])
 
     assert rows(database, LINES) == ["first"]
 
@@ -93,10 +93,10 @@ def test_after_the_end_nothing_is_flushed(database: Database, log: TaskLog) -> N
 def test_lines_that_could_not_be_written_are_kept(database: Database, log: TaskLog) -> None:
     log.say("test", "first")
     with pytest.raises(DatabaseUnreachable):
-        log.flush(Away(str(database.engine.url)))
+        flush(Away(str(database.engine.url)), [log])
     log.say("test", "second")
 
-    log.flush(database)
+    flush(database, [log])
 
     assert rows(database, LINES) == ["first", "second"]
 
@@ -105,7 +105,7 @@ def test_the_log_of_a_deleted_task_is_dropped(database: Database, log: TaskLog) 
     log.say("test", "first")
     rows(database, "DELETE FROM tasks RETURNING id")
 
-    log.flush(database)
+    flush(database, [log])
     log.say("test", "second")
     close(log, database)
 
@@ -119,7 +119,7 @@ def test_secrets_and_what_postgresql_refuses_never_reach_the_database(
     log.hide("")
     log.say("test", "the key is canary\x00, can\x00ary, \ud800")
 
-    log.flush(database)
+    flush(database, [log])
 
     assert rows(database, LINES) == ["the key is ***, ***, \ufffd"]
 
@@ -127,7 +127,7 @@ def test_secrets_and_what_postgresql_refuses_never_reach_the_database(
 def test_a_very_long_line_is_cut(database: Database, log: TaskLog) -> None:
     log.say("test", "x" * (LONGEST_LINE + 1))
 
-    log.flush(database)
+    flush(database, [log])
 
     assert rows(database, "SELECT length(message) FROM task_logs") == [LONGEST_LINE]
 
@@ -163,8 +163,8 @@ def test_a_flush_writes_only_so_much_and_the_rest_next_time(
     for line in said:
         log.say("test", line)
 
-    log.flush(database)
+    flush(database, [log])
     assert rows(database, LINES) == said[:-1]
-    log.flush(database)
+    flush(database, [log])
 
     assert rows(database, LINES) == said

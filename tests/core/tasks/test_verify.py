@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from automagik.core.database.session import Database
-from automagik.core.tasks.finish import decide, finish
+from automagik.core.tasks.finish import Finish, decide, finish
 from automagik.core.tasks.outcome import Completed
 from automagik.core.tasks.values import Task
 from automagik.core.tasks.verify import RULES, broken_rules
@@ -76,7 +76,7 @@ def completed(database: Database, task: Task) -> Task:
     outcome = Completed(answer={"outputs": []}, text="hi", http_status=200)
     ending = decide(outcome, claim, random=Random(1))
     with database.transaction() as connection:
-        assert finish(connection, claim, ending, actor="worker@here")
+        assert finish(connection, Finish(claim, ending), actor="worker@here")
     return task
 
 

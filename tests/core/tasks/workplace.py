@@ -13,7 +13,9 @@ from automagik.core.database.session import Database
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.manager import FlowManager
 from automagik.core.flows.sync import FlowSync
+from automagik.core.tasks.flow_call import FlowCaller
 from automagik.core.tasks.heartbeat import Heartbeat
+from automagik.core.tasks.ledger import Ledger
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.task_runner import Report, TaskRunner
 from automagik.core.tasks.values import Task
@@ -34,6 +36,7 @@ class Site:
     server: DemoServer
     faults: dict[str, Fault]
     heartbeat: Heartbeat
+    ledger: Ledger
     runner: TaskRunner
 
     def create(
@@ -77,6 +80,7 @@ def site_of(database: Database, settings: Settings) -> Iterator[Site]:
     lease = timedelta(seconds=settings.lease_seconds)
     heartbeat = Heartbeat(database, worker, lease=lease, announces=True)
     heartbeat.start()
+    ledger = Ledger(database, settings, worker)
     with DemoServer(api_key=API_KEY, faults=faults) as server:
         add_source(database, settings, server)
         FlowSync(database, settings).sync()
@@ -86,11 +90,12 @@ def site_of(database: Database, settings: Settings) -> Iterator[Site]:
             server=server,
             faults=faults,
             heartbeat=heartbeat,
+            ledger=ledger,
             runner=TaskRunner(
-                database=database,
-                settings=settings,
+                ledger=ledger,
                 worker=worker,
                 heartbeat=heartbeat,
+                call=FlowCaller(settings, ledger.definition_of),
                 random=Random(1),
             ),
         )

@@ -1,0 +1,181 @@
+"""What a worker process writes of its attempts: claims and ends.
+
+Those of many threads are written in one transaction, which takes the rows that are free. An attempt
+whose row somebody holds, or whose end is large, is written by its own thread, a few of them at a
+time: so neither does a long wait stop the others, nor does each thread need a connection.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import BoundedSemaphore
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from automagik.core.config import Settings
+from automagik.core.database.exceptions import DatabaseUnreachable
+from automagik.core.database.session import Database
+from automagik.core.flows.breaker import found_down
+from automagik.core.flows.flow_rows import definition_of
+from automagik.core.tasks.claim import Claim, Claimant, claim, claim_free, was_claimed
+from automagik.core.tasks.finish import Ending, Finish, finish, finish_free, was_finished
+from automagik.core.tasks.log import TaskLog, write_lines
+from automagik.core.tasks.together import FailedTogether, Together
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+Order = TypeVar("Order")
+
+# How long a worker tries to reach PostgreSQL again before it gives up on a claim or on a result;
+# the reaper finds what it gave up on.
+DATABASE_PATIENCE = timedelta(minutes=2)
+DATABASE_PAUSE = timedelta(seconds=0.5)
+AT_ONCE = 100
+"""Orders in one transaction."""
+ALONE = 3
+"""Connections for those that go alone."""
+# A beat commits within moments what it has just sent.
+HELD_PAUSES = (0.002, 0.005, 0.01, 0.02, 0.05)
+LARGE_ANSWER = 64 * 1024
+MANY_LINES = 100
+
+
+class Ledger:
+    """One for all threads of a process. Each method tries again while PostgreSQL is away."""
+
+    def __init__(self, database: Database, settings: Settings, worker: Claimant) -> None:
+        self._database = database
+        self._settings = settings
+        self._worker = worker
+        self._lease = timedelta(seconds=settings.lease_seconds)
+        self._claims = Together(self._claim_free, most=AT_ONCE)
+        self._ends = Together(self._finish_free, most=AT_ONCE)
+        self._alone = BoundedSemaphore(ALONE)
+
+    def claim(self, task_id: UUID) -> Claim | None:
+        """None when there was nothing to claim."""
+        delivery = _Delivery(task_id=task_id)
+        return self._patiently(lambda: self._claim(delivery))
+
+    def finish(self, claim: Claim, ending: Ending, log: TaskLog) -> bool:
+        """False when the attempt is no longer this worker's."""
+        end = Finish(claim, ending, log.seal())
+        return self._patiently(lambda: self._finish(end))
+
+    def keep(self, log: TaskLog) -> None:
+        """The rest of the log of an attempt that somebody else has ended."""
+        self._patiently(lambda: self._write(log))
+
+    def definition_of(self, version_id: UUID) -> dict[str, Any]:
+        """Of a flow version. Raises NotFound."""
+        return self._patiently(lambda: self._read_definition(version_id))
+
+    def _claim(self, delivery: "_Delivery") -> Claim | None:
+        if delivery.claim is None and self._is_settled(delivery):
+            return delivery.claim
+        with self._alone, self._database.transaction() as connection:
+            if delivery.claim is None or not was_claimed(connection, delivery.claim):
+                delivery.claim = claim(
+                    connection, delivery.task_id, worker=self._worker, lease=self._lease
+                )
+            return delivery.claim
+
+    def _is_settled(self, delivery: "_Delivery") -> bool:
+        """Whether it was claimed with others, or there is nothing to claim."""
+        for pause in HELD_PAUSES:
+            answer = _asked(self._claims, delivery)
+            if answer is not False:
+                return answer is True
+            time.sleep(pause)
+        return False
+
+    def _claim_free(self, deliveries: Sequence["_Delivery"]) -> list[bool]:
+        """Which of them are settled; the others are held by somebody."""
+        with self._database.transaction() as connection:
+            found = claim_free(
+                connection,
+                {delivery.task_id for delivery in deliveries},
+                worker=self._worker,
+                lease=self._lease,
+            )
+            made = dict(found.made)
+            for delivery in deliveries:
+                # Of two deliveries of one task one gets it.
+                delivery.claim = made.pop(delivery.task_id, None)
+        return [delivery.task_id not in found.held for delivery in deliveries]
+
+    def _finish(self, end: Finish) -> bool:
+        if _goes_with_others(end) and _asked(self._ends, end) is True:
+            return True
+        with self._alone, self._database.transaction() as connection:
+            if not finish(connection, end, actor=self._worker.name):
+                return was_finished(connection, end.claim, end.ending)
+            if end.ending.source_is_up is False:
+                self._count_against_source(connection, end)
+            return True
+
+    def _finish_free(self, ends: Sequence[Finish]) -> list[bool]:
+        with self._database.transaction() as connection:
+            return finish_free(connection, ends, actor=self._worker.name)
+
+    def _count_against_source(self, connection: Connection, end: Finish) -> None:
+        found_down(
+            connection,
+            end.claim.source_id,
+            task_id=end.claim.task_id,
+            reason=end.ending.columns["error_message"],
+            failures=self._settings.breaker_failures,
+            pause=timedelta(seconds=self._settings.breaker_pause_seconds),
+        )
+
+    def _write(self, log: TaskLog) -> None:
+        with self._alone, self._database.transaction() as connection:
+            write_lines(connection, log)
+
+    def _read_definition(self, version_id: UUID) -> dict[str, Any]:
+        with self._alone, self._database.transaction() as connection:
+            return definition_of(connection, version_id)
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        give_up = time.monotonic() + DATABASE_PATIENCE.total_seconds()
+        while True:
+            try:
+                return work()
+            except DatabaseUnreachable as error:
+                if time.monotonic() > give_up:
+                    raise
+                logger.warning("Trying again: %s", error.message)
+                time.sleep(DATABASE_PAUSE.total_seconds())
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class _Delivery:
+    task_id: UUID
+    claim: Claim | None = None
+    """What was made of it, perhaps by a transaction that broke when it was to commit."""
+
+
+def _goes_with_others(end: Finish) -> bool:
+    """A large one would hold up the rest, and one that tells of a source does more."""
+    return (
+        end.ending.source_is_up is not False
+        and len(end.lines) <= MANY_LINES
+        and len(end.row) <= LARGE_ANSWER
+    )
+
+
+def _asked(together: Together[Order, bool], order: Order) -> bool | None:
+    """None when all went wrong that was done together: which of them was wrong shows alone.
+
+    Raises DatabaseUnreachable.
+    """
+    try:
+        return together.ask(order)
+    except FailedTogether as failed:
+        if isinstance(failed.error, DatabaseUnreachable):
+            raise DatabaseUnreachable(failed.error.message) from failed.error
+        return None
