@@ -1,10 +1,8 @@
 """The ready-queues in Redis, as Celery's workers read them."""
 
-import json
-from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import redis
 from celery import Celery
@@ -53,29 +51,6 @@ class CeleryReadyQueues:
                 pipeline.lrange(name, 0, -1)
             messages = [message for waiting in pipeline.execute() for message in waiting]
         return {task_id for message in messages if (task_id := task_id_of(message)) is not None}
-
-
-def cleaned(item: bytes, *, queue: str) -> bytes | None:
-    """The delivery made anew from its task id; None for what others have put there."""
-    task_id = task_id_of(item)
-    if task_id is None:
-        return None
-    headers = json.loads(item)["headers"]
-    seen = {name: str(headers.get(name, "-")) for name in ("argsrepr", "kwargsrepr")}
-    body = [[str(task_id)], {}, dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))]
-    message = {
-        "body": b64encode(json.dumps(body).encode()).decode(),
-        "content-type": "application/json",
-        "content-encoding": "utf-8",
-        "headers": {"task": TASK_NAME, "id": str(task_id), "root_id": str(task_id), **seen},
-        "properties": {
-            "body_encoding": "base64",
-            "correlation_id": str(task_id),
-            "delivery_tag": str(uuid4()),
-            "delivery_info": {"exchange": "", "routing_key": queue},
-        },
-    }
-    return json.dumps(message).encode()
 
 
 @contextmanager

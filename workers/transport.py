@@ -9,16 +9,21 @@ the same way and are left alone.
 import json
 import logging
 from typing import Any
+from uuid import uuid4
 
 import redis
 from kombu.transport import redis as kombu_redis
 
 from automagik.core.queues import is_of_celery
-from workers.ready_queue import cleaned
+from automagik.core.scheduler.delivery import task_id_of
+from workers.ready_queue import TASK_NAME
 
 logger = logging.getLogger(__name__)
 
 SHOWN_BYTES = 80
+
+# Arguments, keywords, and what Celery would do besides: nothing.
+_BODY = '[["{}"], {{}}, {{}}]'
 
 
 class GuardedClient(redis.Redis):
@@ -33,8 +38,8 @@ class GuardedClient(redis.Redis):
         queue = _queue(key)
         if is_of_celery(queue):
             return response
-        message = _guarded(item, queue=queue)
-        return None if message is None else (key, message)
+        message = _message(item, queue=queue)
+        return None if message is None else (key, json.dumps(message).encode())
 
 
 class Channel(kombu_redis.Channel):
@@ -62,8 +67,8 @@ class Channel(kombu_redis.Channel):
         with self.conn_or_acquire() as client:
             items: Any = client.rpop(queue, most) or ()
         for item in items:
-            if (message := _guarded(item, queue=queue)) is not None:
-                self.connection._deliver(json.loads(message), queue)  # noqa: SLF001
+            if (message := _message(item, queue=queue)) is not None:
+                self.connection._deliver(message, queue)  # noqa: SLF001
         return len(items)
 
     def _create_client(self, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002
@@ -96,12 +101,26 @@ class Transport(kombu_redis.Transport):
     Channel = Channel
 
 
-def _guarded(item: bytes, *, queue: str) -> bytes | None:
-    """The delivery without anything that others may have put into it; None if it is none."""
-    message = cleaned(item, queue=queue)
-    if message is None:
+def _message(item: bytes, *, queue: str) -> dict[str, Any] | None:
+    """The delivery made anew from its task id; None for what others have put there."""
+    task_id = task_id_of(item)
+    if task_id is None:
         logger.error("Dropped from %s what is no delivery: %r", queue, item[:SHOWN_BYTES])
-    return message
+        return None
+    known = str(task_id)
+    headers = json.loads(item)["headers"]
+    seen = {name: str(headers.get(name, "-")) for name in ("argsrepr", "kwargsrepr")}
+    return {
+        "body": _BODY.format(known),
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {"task": TASK_NAME, "id": known, "root_id": known, **seen},
+        "properties": {
+            "correlation_id": known,
+            "delivery_tag": str(uuid4()),
+            "delivery_info": {"exchange": "", "routing_key": queue},
+        },
+    }
 
 
 def _queue(key: bytes) -> str:
