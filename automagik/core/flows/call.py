@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from threading import Timer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,7 +27,8 @@ from automagik.core.flows.exceptions import (
 )
 from automagik.core.flows.refusal import classify
 from automagik.core.flows.run_handle import AbortReason, RunHandle
-from automagik.core.flows.transport import open_session
+from automagik.core.flows.transport import held_by, session
+from automagik.core.flows.watchdog import ended_after
 
 CHUNK_BYTES = 64 * 1024
 MAX_REFUSAL_BYTES = 1024 * 1024
@@ -117,13 +117,11 @@ class Answer:
 @contextmanager
 def answered(call: Call, *, limits: Limits, handle: RunHandle) -> Iterator[Answer]:
     """Sends the call and gives its answer of 200. Raises RemoteError for everything else."""
-    watchdog = Timer(limits.deadline.total_seconds(), handle.abort, (AbortReason.DEADLINE,))
-    watchdog.daemon = True
-    watchdog.start()
     try:
         with (
-            open_session(handle) as session,
-            _sent(session, call, limits=limits, handle=handle) as response,
+            ended_after(limits.deadline, handle),
+            held_by(handle),
+            _sent(call, limits=limits, handle=handle) as response,
         ):
             # Headers that were cut off look like all there are.
             _refuse_if_aborted(handle, limits)
@@ -132,16 +130,13 @@ def answered(call: Call, *, limits: Limits, handle: RunHandle) -> Iterator[Answe
                 raise _refusal(response, answer, call=call)
             yield answer
     finally:
-        watchdog.cancel()
         handle.detach()
 
 
-def _sent(
-    session: requests.Session, call: Call, *, limits: Limits, handle: RunHandle
-) -> requests.Response:
+def _sent(call: Call, *, limits: Limits, handle: RunHandle) -> requests.Response:
     with _translated(call, limits=limits, handle=handle):
         _refuse_if_aborted(handle, limits)
-        return session.request(
+        return session().request(
             call.method,
             call.url,
             params=call.params,
@@ -174,7 +169,7 @@ class _ApiKey(AuthBase):
 
 def _headers(call: Call) -> dict[str, str]:
     """A run is not compressed: that would hold its events back."""
-    headers = {"user-agent": f"automagik/{__version__}", "connection": "close"}
+    headers = {"user-agent": f"automagik/{__version__}"}
     if call.idempotency_key is not None:
         headers["idempotency-key"] = call.idempotency_key
     return headers | ({"accept-encoding": "identity"} if call.is_run else {})

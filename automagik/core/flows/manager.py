@@ -9,7 +9,6 @@ from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.flows import flow_rows
 from automagik.core.flows.analyzer import FlowAnalysis, analyze
 from automagik.core.flows.changes import changed_columns
-from automagik.core.flows.deletion import delete_flows, weigh
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.input_check import checked_input
 from automagik.core.flows.reference import find_flow
@@ -72,6 +71,9 @@ class FlowManager:
 
     def weigh(self, flow: Flow) -> FlowBaggage:
         """What would be deleted with the flow."""
+        # With it comes the room of schedules, which other commands do without.
+        from automagik.core.flows.deletion import weigh
+
         with self._database.long_transaction() as connection:
             return weigh(connection, FlowRow.id == flow.id)
 
@@ -80,5 +82,7 @@ class FlowManager:
 
         Raises Conflict when one of its tasks is running: nothing is deleted then.
         """
+        from automagik.core.flows.deletion import delete_flows
+
         with self._database.long_transaction() as connection:
             delete_flows(connection, FlowRow.id == flow.id)

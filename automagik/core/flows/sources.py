@@ -22,11 +22,9 @@ from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.encryption import Keyring, SecretUnreadable
 from automagik.core.exceptions import Conflict, InvalidInput, NotFound
 from automagik.core.flows import source_rows
-from automagik.core.flows.deletion import delete_flows, weigh
 from automagik.core.flows.exceptions import RemoteError, SourceUnauthorized
 from automagik.core.flows.source_url import normalize_source_url, same_server
 from automagik.core.flows.values import FlowBaggage, Source, SourceCheck, SourceOption
-from automagik.core.scheduler import chains
 
 if TYPE_CHECKING:
     from automagik.core.flows.remote import RemoteFlows
@@ -164,11 +162,17 @@ class SourceManager:
 
     def weigh(self, source: Source) -> FlowBaggage:
         """What would go with the source's flows."""
+        # With it comes the room of schedules, which other commands do without.
+        from automagik.core.flows.deletion import weigh
+
         with self._database.long_transaction() as connection:
             return weigh(connection, FlowRow.source_id == source.id)
 
     def delete(self, source: Source, *, with_flows: bool = False) -> None:
         """Raises NotFound, and Conflict when it has flows, or one of them is running."""
+        from automagik.core.flows.deletion import delete_flows
+        from automagik.core.scheduler import chains
+
         of_this = FlowRow.source_id == source.id
         with self._database.long_transaction() as connection:
             # Before the source: so does who applies files.

@@ -9,8 +9,12 @@ import logging
 import os
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from errno import EINPROGRESS
-from functools import lru_cache, partial
+from functools import lru_cache
+from http.client import HTTPResponse
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from socket import (
@@ -24,7 +28,7 @@ from socket import (
     getaddrinfo,
     socket,
 )
-from threading import Thread
+from threading import Thread, local
 from typing import Any, cast
 
 import requests
@@ -39,35 +43,55 @@ from urllib3.util.wait import wait_for_write
 from automagik.core.flows.run_handle import RunHandle
 
 POLL_SECONDS = 0.1
+MOST_AT_ONCE = 4096
+"""Calls of one process to one source, of which urllib3 keeps the closed connections."""
 
 # It quotes headers that it cannot read, which may be the API key sent back. Whatever else it warns
 # of is raised as well.
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
-def open_session(handle: RunHandle) -> requests.Session:
-    """A session for one call: no pooled connection, no cookie, no retry.
+class _Calling(local):
+    """What the current thread does."""
 
-    LangFlow closes idle connections after two seconds, so a pooled one breaks now and then under a
+    handle: RunHandle
+
+
+_calling = _Calling()
+
+
+@lru_cache(maxsize=1)
+def session() -> requests.Session:
+    """For all calls of the process: no kept connection, no cookie, no retry.
+
+    LangFlow closes idle connections after two seconds, so a kept one breaks now and then under a
     request that must not be sent twice; and with its login cookie a wrong key passes.
     """
     session = requests.Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+    session.headers["connection"] = "close"
     session.adapters.clear()
-    session.mount("http://", _AbortableAdapter(handle))
-    session.mount("https://", _AbortableAdapter(handle))
+    adapter = _AbortableAdapter(pool_maxsize=MOST_AT_ONCE, max_retries=0)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
     return session
 
 
-class _AbortableAdapter(HTTPAdapter):
-    def __init__(self, handle: RunHandle) -> None:
-        self._handle = handle
-        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+@contextmanager
+def held_by(handle: RunHandle) -> Iterator[None]:
+    """What this thread connects to in the block can be broken off by the handle."""
+    _calling.handle = handle
+    try:
+        yield
+    finally:
+        del _calling.handle
 
+
+class _AbortableAdapter(HTTPAdapter):
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
         pool = cast("Any", super().get_connection_with_tls_context(*args, **kwargs))
         plain = pool.scheme == "http"
-        kind = _AbortableConnection if plain else _AbortableTLSConnection
-        pool.ConnectionCls = partial(kind, self._handle)
+        pool.ConnectionCls = _AbortableConnection if plain else _AbortableTLSConnection
         return cast("HTTPConnectionPool", pool)
 
     def build_connection_pool_key_attributes(
@@ -93,20 +117,25 @@ def _tls_context(bundle: str) -> ssl.SSLContext:
     return context
 
 
+class _LastResponse(HTTPResponse):
+    def begin(self) -> None:
+        """The connection ends with it, also where the server would keep it."""
+        super().begin()
+        self.will_close = True
+
+
 class _AbortableConnection(HTTPConnection):
-    def __init__(self, handle: RunHandle, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._handle = handle
+    response_class = _LastResponse
 
     def connect(self) -> None:
         """With the tunnel through a proxy and the TLS handshake, before the request is sent."""
         super().connect()
-        self._handle.note_connected()
+        _calling.handle.note_connected()
 
     def _new_conn(self) -> socket:
         """Raises urllib3's errors, which `requests` translates."""
         try:
-            return _dial(self.host, self.port, timeout=self.timeout or 0, handle=self._handle)
+            return _dial(self.host, self.port, timeout=self.timeout or 0, handle=_calling.handle)
         except gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
