@@ -25,7 +25,6 @@ broker_transport_options = {
 # A failed publish leaves the row as it was, and the next tick tries again.
 task_publish_retry = False
 
-imports = ("workers.tasks", "workers.lifecycle")
 accept_content = ["json"]
 task_serializer = "json"
 task_default_queue = _settings.queue

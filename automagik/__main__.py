@@ -3,7 +3,7 @@
 import gc
 import sys
 
-_OBJECTS_BEFORE_A_LOOK = 50_000
+_OBJECTS_BEFORE_A_LOOK = 200_000
 
 
 def run() -> int:

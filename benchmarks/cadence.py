@@ -1,20 +1,17 @@
 """What evaluating a cron schedule costs: the next occurrence after an instant, in a zone.
 
-    uv run python benchmarks/cadence.py [--rounds 2000] [--zone Europe/Berlin]
+    uv run python -m benchmarks.cadence [--rounds 2000] [--zone Europe/Berlin]
+        [--peers croniter,cronsim|none]
 
 Each rule is loaded from its text and asked for its next occurrence after random instants of a year,
-as beat does at every fire. croniter and cronsim do the same in the same run. A table of medians in
-microseconds goes to the error output, JSON to the output. Ends with 1 when our median is 60 or
-more.
+as beat does at every fire. Peers do the same in turns.
 """
 
 import argparse
-import json
 import random
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from statistics import median, quantiles
+from statistics import median
 from time import perf_counter_ns
 from zoneinfo import ZoneInfo
 
@@ -22,9 +19,10 @@ from croniter import croniter
 from cronsim import CronSim
 
 from automagik.core.scheduler.cadence import load_cadence
+from benchmarks.celery_peers import peer_names
+from benchmarks.report import Figure, percentile, report
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-LIMIT_MICROSECONDS = 60
 RULES = (
     "* * * * *",
     "*/5 * * * *",
@@ -39,8 +37,11 @@ RULES = (
     "0 0 1 1 *",
     "0 0 29 2 *",
 )
+_OURS = "automagik"
 
 Calculate = Callable[[str, datetime, ZoneInfo], datetime | None]
+Times = Mapping[str, list[float]]
+"""In microseconds, by calculator."""
 
 
 def ours(rule: str, instant: datetime, zone: ZoneInfo) -> datetime | None:
@@ -58,60 +59,50 @@ def by_cronsim(rule: str, instant: datetime, zone: ZoneInfo) -> datetime | None:
 
 
 CALCULATORS: dict[str, Calculate] = {
-    "automagik": ours,
+    _OURS: ours,
     "croniter": by_croniter,
     "cronsim": by_cronsim,
 }
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--zone", default="Europe/Berlin")
+    parser.add_argument("--peers", type=peer_names, default="croniter,cronsim")
     arguments = parser.parse_args()
+    calculators = {name: CALCULATORS[name] for name in (_OURS, *arguments.peers)}
     zone = ZoneInfo(arguments.zone)
-    measured = {rule: measure(rule, zone, arguments.rounds) for rule in RULES}
-    overall = {
-        name: summary([t for rule in RULES for t in measured[rule][name]]) for name in CALCULATORS
-    }
-    show(
-        {rule: {name: median(times) for name, times in by.items()} for rule, by in measured.items()}
-    )
-    show({"all": {name: found["median"] for name, found in overall.items()}})
-    rules = {
-        rule: {name: summary(times) for name, times in by.items()} for rule, by in measured.items()
-    }
-    print(
-        json.dumps(
-            {"zone": zone.key, "rounds": arguments.rounds, "microseconds": overall, "rules": rules},
-            indent=2,
-        )
-    )
-    return int(overall["automagik"]["median"] >= LIMIT_MICROSECONDS)
+    measured = {rule: measure(calculators, rule, zone, arguments.rounds) for rule in RULES}
+    report("cadence", list(figures(measured)), setting=vars(arguments))
 
 
-def measure(rule: str, zone: ZoneInfo, rounds: int) -> dict[str, list[float]]:
-    """Microseconds per calculator; they take turns, so that a busy machine slows all alike."""
+def measure(calculators: Mapping[str, Calculate], rule: str, zone: ZoneInfo, rounds: int) -> Times:
+    """They take turns, so that a busy machine slows all alike."""
     seconds = random.Random(rule)
-    times: dict[str, list[float]] = {name: [] for name in CALCULATORS}
+    times: dict[str, list[float]] = {name: [] for name in calculators}
     for _ in range(rounds):
         instant = START + timedelta(seconds=seconds.randrange(365 * 86_400))
-        for name, calculate in CALCULATORS.items():
+        for name, calculate in calculators.items():
             begun = perf_counter_ns()
             calculate(rule, instant, zone)
             times[name].append((perf_counter_ns() - begun) / 1000)
     return times
 
 
-def summary(times: list[float]) -> dict[str, float]:
-    return {"median": round(median(times), 1), "p95": round(quantiles(times, n=20)[-1], 1)}
+def figures(measured: Mapping[str, Times]) -> Iterator[Figure]:
+    calculators = next(iter(measured.values()))
+    of_all = {name: [t for by in measured.values() for t in by[name]] for name in calculators}
+    yield _figure("all rules, median", {name: median(of_all[name]) for name in of_all}, most=60)
+    yield _figure("all rules, p95", {name: percentile(of_all[name], 95) for name in of_all})
+    for rule, times in measured.items():
+        yield _figure(f"{rule}, median", {name: median(times[name]) for name in times})
 
 
-def show(medians: dict[str, dict[str, float]]) -> None:
-    for rule, by in medians.items():
-        cells = "".join(f"{name} {time:9.1f}   " for name, time in by.items())
-        print(f"{rule:<24}{cells}", file=sys.stderr)
+def _figure(what: str, values: Mapping[str, float], *, most: float | None = None) -> Figure:
+    peers = {name: value for name, value in values.items() if name != _OURS}
+    return Figure(what=what, unit="µs", ours=values[_OURS], peers=peers, most=most)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -6,7 +6,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from statistics import quantiles
+from math import ceil
 
 from rich.console import Console
 from rich.table import Table
@@ -82,8 +82,8 @@ def machine() -> dict[str, object]:
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """With so few values that there is none, the greatest."""
-    return quantiles(values, n=100)[percent - 1] if len(values) > 99 else max(values)
+    """The least value that so many of a hundred do not pass."""
+    return sorted(values)[ceil(len(values) * percent / 100) - 1]
 
 
 def _table(benchmark: str, figures: Sequence[Figure]) -> Table:

@@ -83,7 +83,13 @@ class Stack:
         return redis.Redis.from_url(self.redis_url)
 
     @contextmanager
-    def process(self, name: str, *argv: str, env: Mapping[str, str] | None = None) -> Iterator[int]:
+    def process(
+        self,
+        name: str,
+        *argv: str,
+        env: Mapping[str, str] | None = None,
+        is_ready: Callable[[], bool] = lambda: True,
+    ) -> Iterator[int]:
         """A process with this stack's environment, for the time of the block; its process id."""
         child = ChildProcess(
             name,
@@ -93,6 +99,7 @@ class Stack:
         )
         child.start()
         try:
+            child.wait_until(is_ready, seconds=_PATIENCE_SECONDS)
             assert child.pid is not None
             yield child.pid
         finally:
@@ -104,8 +111,9 @@ class Stack:
         argv = (sys.executable, "-m", "celery", "-A", "automagik", "beat", "--loglevel", "WARNING")
         count = text("SELECT count(*) FROM beats WHERE stopped_at IS NULL")
         before = self.scalar(count)
-        with self.process(name, *argv, env=env) as pid:
-            wait_until(lambda: self.scalar(count) > before, what=name)
+        with self.process(
+            name, *argv, env=env, is_ready=lambda: self.scalar(count) > before
+        ) as pid:
             yield pid
 
     @contextmanager
@@ -122,10 +130,10 @@ class Stack:
         argv = (sys.executable, "-m", "celery", "-A", app, "worker", "--loglevel", "WARNING")
         options = ("-P", pool, "-c", str(concurrency), "-n", f"{name}@benchmark")
         count = text("SELECT count(*) FROM workers WHERE name = :name AND status = 'online'")
-        with self.process(name, *argv, *options, env=env) as pid:
-            wait_until(
-                lambda: self.scalar(count.bindparams(name=f"{name}@benchmark")) > 0, what=name
-            )
+        named = count.bindparams(name=f"{name}@benchmark")
+        with self.process(
+            name, *argv, *options, env=env, is_ready=lambda: self.scalar(named) > 0
+        ) as pid:
             yield pid
 
     def scalar(self, statement: object) -> int:
@@ -138,6 +146,11 @@ class Stack:
         assert self.postgres.child is not None
         assert self.postgres.child.pid is not None
         return cpu_seconds(self.postgres.child.pid)
+
+    def redis_cpu_seconds(self) -> float:
+        assert self.redis.child is not None
+        assert self.redis.child.pid is not None
+        return cpu_seconds(self.redis.child.pid)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -155,12 +168,18 @@ def rss_mb(pid: int) -> float:
     return sum(each.memory_info().rss for each in everyone) / 1e6
 
 
-def wait_until(is_so: Callable[[], bool], *, what: str, seconds: float = _PATIENCE_SECONDS) -> None:
+def wait_until(
+    is_so: Callable[[], bool],
+    *,
+    what: str,
+    seconds: float = _PATIENCE_SECONDS,
+    pause: float = 0.02,
+) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > end:
             raise TimeoutError(f"{what}: not within {seconds:g} s")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def _own_seconds(process: psutil.Process) -> float:

@@ -10,6 +10,7 @@ from celery.beat import Scheduler
 
 from automagik.core.config import get_settings
 from automagik.core.database.migrate import require_current
+from automagik.core.database.prepared import plan_once
 from automagik.core.database.session import Database
 from automagik.core.exceptions import AutomagikError
 from automagik.core.queues import ensure_queue
@@ -27,6 +28,7 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]
         settings = get_settings()
         try:
             database = Database(settings.require_database_url(), pool_size=2)
+            plan_once(database.engine)
             with database.transaction() as connection:
                 require_current(connection)
                 ensure_queue(connection, settings.queue)

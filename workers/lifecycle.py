@@ -4,6 +4,7 @@ With the threads pool there is one process. With prefork the main process speaks
 row and each child keeps the leases of its own runs.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -21,6 +22,7 @@ from celery.signals import worker_init, worker_ready, worker_shutdown, worker_sh
 
 from automagik.core.config import get_settings
 from automagik.core.database.migrate import require_current
+from automagik.core.database.prepared import plan_once
 from automagik.core.database.session import Database
 from automagik.core.exceptions import AutomagikError
 from automagik.core.flows.remote import RunAnswer
@@ -104,7 +106,9 @@ def _heartbeat(pid: int) -> Heartbeat:
 
 @lru_cache(maxsize=1)
 def _database(_pid: int) -> Database:
-    return Database(get_settings().require_database_url(), pool_size=CONNECTIONS)
+    database = Database(get_settings().require_database_url(), pool_size=CONNECTIONS)
+    plan_once(database.engine)
+    return database
 
 
 def _worker() -> Claimant:
@@ -140,6 +144,9 @@ def _register(sender: Any, **_: Any) -> None:
     except AutomagikError as error:
         sys.stderr.write(f"automagik: {error.message} {error.hint or ''}\n")
         sys.exit(error.exit_code)
+    # Children of the prefork pool share what nobody writes to, such as marks of the collector.
+    gc.collect()
+    gc.freeze()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

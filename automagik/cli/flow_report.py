@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,8 +13,10 @@ from automagik.cli.printer import Column, Printer, visible
 from automagik.core.flows.analyzer import FlowAnalysis
 from automagik.core.flows.components import Component
 from automagik.core.flows.sync_report import Change, Choice, Choose, SyncedFlow, SyncReport
-from automagik.core.flows.sync_run import OnFlow
 from automagik.core.flows.values import Flow, FlowBaggage
+
+if TYPE_CHECKING:
+    from automagik.core.flows.sync_run import OnFlow
 
 _STATUS_STYLES = {"ready": "green", "gone": "red", "choice needed": "yellow"}
 _CHANGE_STYLES = {"added": "green", "updated": "cyan", "unchanged": "dim", "gone": "yellow"}
@@ -108,7 +110,7 @@ def facts(printer: Printer, flow: Flow) -> None:
 
 
 @contextmanager
-def syncing(printer: Printer, done: list[SyncedFlow]) -> Iterator[tuple[Choose, OnFlow]]:
+def syncing(printer: Printer, done: list[SyncedFlow]) -> Iterator[tuple[Choose, "OnFlow"]]:
     """Notes each flow in `done`, and shows how far it is; a question has the line for itself."""
     with printer.progress(total=None) as tell:
 

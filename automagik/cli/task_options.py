@@ -98,6 +98,8 @@ class TaskOptions:
         )
 
     def _backfill(self) -> "UUID | None":
+        if not self.backfill:
+            return None
         from automagik.core.scheduler.backfill_manager import BackfillManager
 
-        return BackfillManager(database()).resolve(self.backfill) if self.backfill else None
+        return BackfillManager(database()).resolve(self.backfill)

@@ -24,7 +24,7 @@ from automagik.core.database.news import News
 from automagik.core.database.session import Database
 from automagik.core.exceptions import AutomagikError
 from automagik.core.overview import SECONDS, Overview, look_over
-from automagik.core.queues import Queue
+from automagik.core.queues import Queue, at_least
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.values import LogLine, Task
 from automagik.core.tasks.workers import Worker as LiveWorker
@@ -180,7 +180,7 @@ def _verdict(seen: Overview) -> Text:
 
 def _queue_cells(queue: Queue) -> _Cells:
     name = Text(queue.name, style="yellow" if queue.paused_at else "")
-    return name, str(queue.due), str(queue.queued), str(queue.running), str(queue.workers)
+    return name, at_least(queue.due), str(queue.queued), str(queue.running), str(queue.workers)
 
 
 def _worker_cells(each: LiveWorker) -> _Cells:

@@ -9,13 +9,15 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
 from automagik.core.config import Settings
 from automagik.core.exceptions import ConfigurationError
+
+if TYPE_CHECKING:  # Most who hold a keyring never open it.
+    from cryptography.fernet import MultiFernet
 
 KEY_FILE = "secret.key"
 
@@ -51,6 +53,8 @@ class Keyring:
 
     def decrypt(self, token: str) -> SecretStr:
         """Raises SecretUnreadable, also when this host has no key at all; ConfigurationError."""
+        from cryptography.fernet import InvalidToken
+
         keys = self._keys()
         if keys is None:
             raise SecretUnreadable(
@@ -67,7 +71,9 @@ class Keyring:
             return self.configured.get_secret_value()
         return _read_key_file(self.file)
 
-    def _fernet(self, keys: str) -> MultiFernet:
+    def _fernet(self, keys: str) -> "MultiFernet":
+        from cryptography.fernet import Fernet, MultiFernet
+
         origin = "AUTOMAGIK_SECRET_KEY" if self.configured is not None else str(self.file)
         try:
             return MultiFernet([Fernet(key.strip()) for key in keys.split(",") if key.strip()])
@@ -98,6 +104,8 @@ def _read_key_file(file: Path) -> str | None:
 
 def _make_key_file(file: Path) -> str:
     """The key in the file: ours, or that of whoever was first. It never exists half written."""
+    from cryptography.fernet import Fernet
+
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # Only its owner can read a temporary file, and so it is with a link to it.

@@ -22,7 +22,9 @@ _SHOWN = 50
 _ENDS = text("""
 SELECT floor(extract(epoch FROM now() - finished_at))::int AS seconds_ago, count(*) AS tasks,
     count(*) FILTER (WHERE state = 'failed') AS failed
-FROM tasks WHERE finished_at > now() - :span AND finished_at <= now()
+FROM tasks
+WHERE state IN ('completed', 'failed', 'cancelled')
+    AND finished_at > now() - :span AND finished_at <= now()
 GROUP BY 1
 """)
 

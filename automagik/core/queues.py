@@ -15,6 +15,8 @@ from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.exceptions import InvalidInput, NotFound
 from automagik.core.tasks.workers import LIVE_LEASES
 
+MOST_COUNTED = 10_000
+"""So many tasks of a backlog are counted: beyond that nobody waits for a number."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _OF_CELERY = re.compile(r"celeryev.*|celery-task-meta-.*|_kombu.*|unacked.*|.*pidbox")
 
@@ -28,7 +30,8 @@ class Queue:
     """Since when none of its tasks starts; those that run go on."""
     pause_reason: str | None
     due: int
-    """How many tasks wait in PostgreSQL although their time has come."""
+    """How many tasks wait in PostgreSQL although their time has come; 10,000 means that many or
+    more."""
     queued: int
     running: int
     workers: int
@@ -36,7 +39,13 @@ class Queue:
     slots: int
     """How many tasks these can run at a time; a worker's slots count in each of its queues."""
     oldest_age: timedelta | None = None
-    """For how long the task that has waited longest could have started."""
+    """For how long the task that has waited longest, of those counted, could have started."""
+
+    @property
+    def waiting(self) -> str:
+        """How many tasks could start or are on their way, as people read it."""
+        more = "+" if self.due >= MOST_COUNTED else ""
+        return f"{self.due + self.queued:,}{more}"
 
     @property
     def is_deserted(self) -> bool:
@@ -44,18 +53,35 @@ class Queue:
         return self.workers == 0 and self.paused_at is None and self.due + self.queued > 0
 
 
-# Answered by ix_tasks_state. A task or a worker of the version before has a queue without a row.
+# A backlog is counted along ix_tasks_dispatchable, source by source, and no further than is told.
+# What is under way is little. A task or a worker of the version before has a queue without a row.
 _LIST = text("""
-WITH open_tasks AS (
-    SELECT queue AS name,
-        count(*) FILTER (WHERE state IN ('pending', 'waiting')) AS due,
-        count(*) FILTER (WHERE state = 'queued') AS queued,
+WITH RECURSIVE backlogs AS (
+    (
+        SELECT source_id, queue FROM tasks WHERE state IN ('pending', 'waiting')
+        ORDER BY source_id, queue LIMIT 1
+    ) UNION ALL
+    SELECT next.* FROM backlogs b CROSS JOIN LATERAL (
+        SELECT t.source_id, t.queue FROM tasks t
+        WHERE t.state IN ('pending', 'waiting') AND (t.source_id, t.queue) > (b.source_id, b.queue)
+        ORDER BY t.source_id, t.queue LIMIT 1
+    ) next
+), waiting AS (
+    SELECT b.queue AS name, least(sum(found.due), :most)::int AS due, min(found.oldest) AS oldest
+    FROM backlogs b CROSS JOIN LATERAL (
+        SELECT count(*) AS due, min(run_at) AS oldest FROM (
+            SELECT t.run_at FROM tasks t
+            WHERE t.source_id = b.source_id AND t.queue = b.queue
+                AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
+            LIMIT :most
+        ) due
+    ) found
+    GROUP BY b.queue HAVING sum(found.due) > 0
+), under_way AS (
+    SELECT queue AS name, count(*) FILTER (WHERE state = 'queued') AS queued,
         count(*) FILTER (WHERE state = 'running') AS running,
-        now() - min(run_at) FILTER (WHERE state <> 'running') AS oldest_age
-    FROM tasks
-    WHERE state IN ('queued', 'running')
-        OR state IN ('pending', 'waiting') AND run_at <= now()
-    GROUP BY queue
+        min(run_at) FILTER (WHERE state = 'queued') AS oldest
+    FROM tasks WHERE state IN ('queued', 'running') GROUP BY queue
 ), bound AS (
     SELECT taken.name, count(*) AS workers, sum(slots) AS slots
     FROM workers CROSS JOIN LATERAL unnest(queues) AS taken (name)
@@ -64,10 +90,11 @@ WITH open_tasks AS (
 )
 SELECT name, paused_at, pause_reason, coalesce(due, 0) AS due, coalesce(queued, 0) AS queued,
     coalesce(running, 0) AS running, coalesce(workers, 0) AS workers, coalesce(slots, 0) AS slots,
-    oldest_age
+    now() - least(waiting.oldest, under_way.oldest) AS oldest_age
 FROM queues
 FULL JOIN (SELECT CAST(:default AS text) AS name) usual USING (name)
-FULL JOIN open_tasks USING (name)
+FULL JOIN waiting USING (name)
+FULL JOIN under_way USING (name)
 FULL JOIN bound USING (name)
 ORDER BY name <> :default, name
 """)
@@ -132,7 +159,7 @@ class QueueManager:
 
 def list_queues(connection: Connection, *, default: str, lease: timedelta) -> list[Queue]:
     """The default queue first, known to anybody or not, then by name."""
-    arguments = {"default": default, "silence": LIVE_LEASES * lease}
+    arguments = {"default": default, "silence": LIVE_LEASES * lease, "most": MOST_COUNTED}
     return [Queue(**row) for row in connection.execute(_LIST, arguments).mappings()]
 
 
@@ -154,3 +181,8 @@ def ensure_queue(connection: Connection, name: str) -> None:
 def is_of_celery(name: str) -> bool:
     """Whether Celery or its transport keeps something of its own under this name in Redis."""
     return _OF_CELERY.fullmatch(name) is not None
+
+
+def at_least(count: int) -> str:
+    """A number of tasks that was counted up to MOST_COUNTED, as people read it."""
+    return f"{count:,}{'+' if count >= MOST_COUNTED else ''}"

@@ -27,12 +27,15 @@ REQUIREMENTS = (
 FOLDER = Path(__file__).parent
 
 
+def are_installed() -> bool:
+    return (_environment() / "complete").exists()
+
+
 def peers_python() -> Path:
     """The Python of the environment with all peers."""
-    known = hashlib.sha256("\n".join((sys.version, *REQUIREMENTS)).encode()).hexdigest()[:12]
-    environment = user_cache_path("automagik-benchmarks") / f"peers-{known}"
+    environment = _environment()
     python = environment / "bin" / "python"
-    if not (environment / "complete").exists():
+    if not are_installed():
         say(f"Installing the peers into {environment}")
         uv = shutil.which("uv")
         if uv is None:
@@ -45,3 +48,8 @@ def peers_python() -> Path:
         )
         (environment / "complete").touch()
     return python
+
+
+def _environment() -> Path:
+    known = hashlib.sha256("\n".join((sys.version, *REQUIREMENTS)).encode()).hexdigest()[:12]
+    return user_cache_path("automagik-benchmarks") / f"peers-{known}"

@@ -32,6 +32,14 @@ from tests.cli.terminal import Terminal
 from tests.core.scheduler.stored import add_flow
 
 HEAVY = {"sqlalchemy", "celery", "redis", "requests", "alembic", "pydantic_settings"}
+# What SQLAlchemy has for others, and libraries of commands that do more than read tables.
+NOT_FOR_LISTS = HEAVY - {"sqlalchemy", "pydantic_settings"} | {
+    *("sqlalchemy.orm", "croniter", "cryptography", "icalendar", "rich", "textual", "yaml")
+}
+LISTS = (
+    *("backfills list", "calendars list", "failures", "flows list", "queues list"),
+    *("schedules list", "sources list", "stats", "tasks list", "workers list"),
+)
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 ITEM: dict[str, Any] = {
     "id": UUID("01980000-0000-7000-8000-000000000001"),
@@ -70,6 +78,19 @@ def test_the_root_imports_nothing_heavy(words: list[str]) -> None:
     )
 
     assert python("-c", code, *words).returncode == 0
+
+
+@pytest.mark.usefixtures("settings")
+def test_lists_import_only_what_reads_tables() -> None:
+    code = (
+        "import sys; from automagik.cli.cli import main;"
+        f"failed = [words for words in {LISTS!r} if main(words.split())];"
+        f"heavy = {NOT_FOR_LISTS!r} & set(sys.modules); sys.exit(', '.join((*failed, *heavy)) or 0)"
+    )
+
+    result = python("-c", code)
+
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

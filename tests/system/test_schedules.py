@@ -45,7 +45,7 @@ def test_an_edit_takes_effect_in_under_a_second(
     schedule = desk.schedule("Echo", "cron", "0 0 1 1 *", name="new-year")
     fleet.wait_for(
         "SELECT count(*) > 0 FROM pg_stat_activity"
-        " WHERE datname = current_database() AND query = 'LISTEN automagik_wake'"
+        " WHERE datname = current_database() AND query = 'EXECUTE look '"
     )
     new_rule = CadenceText(type="oneshot", expr="now")
     manager.update(schedule.id, ScheduleChange(cadence=new_rule))

@@ -3,8 +3,11 @@
 import base64
 import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 import redis
@@ -14,7 +17,7 @@ from automagik.core.embedded.redis_server import EmbeddedRedis
 from automagik.core.exceptions import RedisUnreachable
 from automagik.core.scheduler.delivery import Delivery
 from tests.workers.queues import NAME, delivered, messages, queue_in
-from workers.ready_queue import CeleryReadyQueues
+from workers.ready_queue import TASK_NAME, CeleryReadyQueues
 
 
 @pytest.fixture
@@ -59,6 +62,67 @@ def test_a_message_carries_the_task_id_and_names_for_flower_and_nothing_else(
     assert first["headers"]["argsrepr"] == "flow=greeter"
     assert first["headers"]["kwargsrepr"] == "schedule=nightly"
     assert second["headers"]["kwargsrepr"] == "schedule=-"
+
+
+def test_a_message_is_the_one_that_celery_sends(queue: CeleryReadyQueues, redis_url: str) -> None:
+    delivery = a_delivery()
+    task_id = str(delivery.task_id)
+    queue._app.send_task(
+        TASK_NAME,
+        args=(task_id,),
+        task_id=task_id,
+        queue=NAME,
+        argsrepr="flow=greeter",
+        kwargsrepr="schedule=nightly",
+    )
+    queue.publish([delivery])
+
+    celerys, ours = messages(redis_url)
+    for message in (celerys, ours):
+        assert UUID(message["properties"].pop("delivery_tag"))
+    print(ours)
+    print(celerys)
+    assert ours == celerys
+
+
+def test_each_queue_gets_its_own(queue: CeleryReadyQueues) -> None:
+    queue.publish([a_delivery(), replace(a_delivery(), queue="other"), a_delivery()])
+
+    assert queue.lengths([NAME, "other"]) == {NAME: 2, "other": 1}
+
+
+def test_whoever_listens_to_celerys_events_hears_of_each_delivery(
+    queue: CeleryReadyQueues,
+) -> None:
+    heard: list[dict[str, Any]] = []
+    deliveries = [a_delivery() for _ in range(3)]
+    with queue._app.connection_for_read() as connection:
+        receiver = queue._app.events.Receiver(connection, handlers={"task-sent": heard.append})
+        with receiver.consumer_context(wakeup=False):
+            with suppress(TimeoutError):  # It subscribes when it is asked for the first time.
+                connection.drain_events(timeout=0.1)
+            queue.publish(deliveries)
+            while len(heard) < len(deliveries):
+                connection.drain_events(timeout=5)
+
+    assert [event["uuid"] for event in heard] == [str(each.task_id) for each in deliveries]
+    assert {(event["name"], event["args"], event["queue"]) for event in heard} == {
+        (TASK_NAME, "flow=greeter", NAME)
+    }
+
+
+def test_no_deliveries_are_no_news(queue: CeleryReadyQueues, redis_url: str) -> None:
+    with closing(redis.Redis.from_url(redis_url)) as client:
+        news: Any = client.pubsub()  # type: ignore[no-untyped-call]
+        news.psubscribe("*")
+        news.get_message(timeout=5)
+        queue.publish([])
+        client.publish("end", "")
+        message = news.get_message(timeout=5)
+        news.close()
+
+    assert message is not None
+    assert message["channel"] == b"end"
 
 
 def test_a_flushed_redis_takes_the_next_delivery(queue: CeleryReadyQueues, redis_url: str) -> None:

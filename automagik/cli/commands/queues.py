@@ -18,9 +18,16 @@ Name = Annotated[
     str, typer.Argument(metavar="QUEUE", help="Its name.", autocompletion=known.queues)
 ]
 
+
+def _due(count: int) -> str:
+    from automagik.core.queues import at_least
+
+    return at_least(count)
+
+
 _COLUMNS = [
     Column("name", "Queue"),
-    Column("due"),
+    Column("due", format=_due),
     Column("queued"),
     Column("running"),
     Column("slots"),
@@ -84,7 +91,7 @@ def resume(name: Name) -> None:
     Example: automagik queues resume gpu
     """
     queue = _open_queues().resume(name)
-    context.printer().say(f"✓ Queue {queue.name} resumed · {queue.due + queue.queued} due.")
+    context.printer().say(f"✓ Queue {queue.name} resumed · {queue.waiting} due.")
 
 
 def _open_queues() -> "QueueManager":

@@ -1,6 +1,6 @@
 """`automagik status`: one screen that says whether all is well."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,8 @@ def _screen(health: "Health") -> dict[str, str]:
 
 
 def _stored(stored: "StoredFacts") -> dict[str, str]:
+    from automagik.core.queues import at_least
+
     live_beats = [beat for beat in stored.beats if beat.is_live]
     live_workers = [worker for worker in stored.workers if worker.is_live]
     slots, busy = sum(w.slots for w in live_workers), sum(w.busy for w in live_workers)
@@ -60,7 +62,7 @@ def _stored(stored: "StoredFacts") -> dict[str, str]:
         "beats": _living(len(live_beats), _last_tick(stored.beats)),
         "workers": _living(len(live_workers), f"{busy} of {slots} slots busy"),
         "queues": "\n".join(_queue(queue) for queue in stored.queues),
-        "tasks": _counts(stored.open_tasks, none="none open"),
+        "tasks": _counts(stored.open_tasks, none="none open", words=at_least),
         "due_longest": f"{duration(due)} ago" if due else "nothing waits",
         "last_24_hours": _counts(stored.ended_lately, none="none ended"),
         "schedules": _counts(stored.schedules, none="none yet"),
@@ -90,8 +92,10 @@ def _last_tick(beats: "Sequence[Beat]") -> str:
     return f"last tick {duration(beats[0].tick_age)} ago" if beats else "none seen lately"
 
 
-def _counts(counts: Mapping[Any, int], *, none: str) -> str:
-    return " · ".join(f"{count:,} {what}" for what, count in sorted(counts.items())) or none
+def _counts(
+    counts: Mapping[Any, int], *, none: str, words: Callable[[int], str] = "{:,}".format
+) -> str:
+    return " · ".join(f"{words(count)} {what}" for what, count in sorted(counts.items())) or none
 
 
 def _redis(redis: "RedisFacts | None") -> str:
@@ -103,7 +107,7 @@ def _redis(redis: "RedisFacts | None") -> str:
 def _queue(queue: "Queue") -> str:
     state = "paused" if queue.paused_at else f"{queue.slots} slots"
     oldest = f", the oldest for {duration(queue.oldest_age)}" if queue.oldest_age else ""
-    waiting = f"{queue.due + queue.queued:,} due{oldest}"
+    waiting = f"{queue.waiting} due{oldest}"
     return f"{queue.name} · {state} · {waiting} · {queue.running:,} running"
 
 

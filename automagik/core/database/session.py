@@ -21,6 +21,7 @@ CANCEL = "automagik_cancel"
 
 # So often a listener that hears nothing asks whether anybody is there.
 _ASK_EVERY = timedelta(seconds=10)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Database:
@@ -107,6 +108,11 @@ class Listener:
         self._raw: Any = self._connection.connection.dbapi_connection
         self._heard_at = time.monotonic()
 
+    @property
+    def connection(self) -> Connection:
+        """For reading between two waits: each statement is a transaction of its own."""
+        return self._connection
+
     def wait(self, timeout: timedelta) -> list[str]:
         """The payloads that came, at the latest after the timeout (then none).
 
@@ -125,10 +131,16 @@ class Listener:
         return payloads
 
     def _is_readable(self, timeout: timedelta) -> bool:
+        """Exact to a fraction of a millisecond, which poll() rounds up."""
         # Not select(), which refuses descriptors from 1024 on.
         readable = select.poll()
         readable.register(self._raw, select.POLLIN)
-        return bool(readable.poll(max(0.0, timeout.total_seconds() * 1000)))
+        begun = time.monotonic()
+        if readable.poll(max(0, timeout // _MILLISECOND)):
+            return True
+        rest = timeout.total_seconds() - (time.monotonic() - begun)
+        time.sleep(min(max(0.0, rest), _MILLISECOND.total_seconds()))
+        return False
 
     def close(self) -> None:
         """Also when the server has gone, which is when beats and workers close it."""

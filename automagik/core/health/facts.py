@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, func, literal, select, union_all
 from sqlalchemy.exc import ArgumentError
 
 from automagik.core.config import Settings
@@ -20,8 +20,8 @@ from automagik.core.database.models import (
 )
 from automagik.core.database.session import Database
 from automagik.core.exceptions import ConfigurationError
-from automagik.core.queues import Queue, list_queues
-from automagik.core.tasks.states import DISPATCHABLE, TaskState
+from automagik.core.queues import MOST_COUNTED, Queue, list_queues
+from automagik.core.tasks.states import DISPATCHABLE, FINAL, TaskState
 from automagik.core.tasks.workers import Beat, Worker, list_beats, list_workers
 
 LATELY = timedelta(hours=24)
@@ -52,7 +52,7 @@ class KnownSource:
     """Since when it gets no runs because somebody wants it."""
     disabled_reason: str | None = None
     waiting: int = 0
-    """How many tasks wait for a disabled one."""
+    """How many tasks wait for a disabled one; 10,000 means that many or more."""
     breaker_opened_at: datetime | None = None
     """Since when it gets no runs but probes because it was found down."""
     breaker_reason: str | None = None
@@ -80,7 +80,7 @@ class StoredFacts:
     beats: Sequence[Beat]
     workers: Sequence[Worker]
     open_tasks: Mapping[TaskState, int]
-    """How many have not ended, by state."""
+    """How many have not ended, by state; 10,000 means that many or more."""
     ended_lately: Mapping[TaskState, int]
     """How many ended in the last 24 hours, by state."""
     oldest_due_age: timedelta | None
@@ -135,21 +135,23 @@ def read_stored(connection: Connection, settings: Settings) -> StoredFacts:
 
 
 def _open_tasks(connection: Connection) -> dict[TaskState, int]:
-    """Answered by ix_tasks_state; final tasks are left out because there may be millions."""
+    """Answered by ix_tasks_state, for each state apart: there may be millions of one."""
     unfinished = [state for state in TaskState if not state.is_final]
-    query = (
-        select(TaskRow.state, func.count())
-        .where(TaskRow.state.in_(unfinished))
-        .group_by(TaskRow.state)
-    )
-    return {TaskState(state): count for state, count in connection.execute(query)}
+    counts = [
+        select(literal(state.value).label("state"), func.count().label("tasks")).select_from(
+            select(TaskRow.id).where(TaskRow.state == state).limit(MOST_COUNTED).subquery()
+        )
+        for state in unfinished
+    ]
+    found = connection.execute(union_all(*counts)).all()
+    return {TaskState(row.state): row.tasks for row in found if row.tasks}
 
 
 def _ended_lately(connection: Connection) -> dict[TaskState, int]:
-    """Answered by ix_tasks_finished_at."""
+    """Answered by ix_tasks_ended."""
     query = (
         select(TaskRow.state, func.count())
-        .where(TaskRow.finished_at > func.now() - LATELY)
+        .where(TaskRow.state.in_(FINAL), TaskRow.finished_at > func.now() - LATELY)
         .group_by(TaskRow.state)
     )
     return {TaskState(state): count for state, count in connection.execute(query)}
@@ -196,11 +198,18 @@ def _next_runs(connection: Connection) -> list[NextRun]:
 
 
 def _sources(connection: Connection) -> list[KnownSource]:
-    waiting = select(func.count()).where(
-        TaskRow.source_id == SourceRow.id,
-        TaskRow.state.in_(DISPATCHABLE),
-        TaskRow.run_at <= func.now(),
+    backlog = (
+        select(TaskRow.id)
+        .where(
+            TaskRow.source_id == SourceRow.id,
+            TaskRow.state.in_(DISPATCHABLE),
+            TaskRow.run_at <= func.now(),
+        )
+        .correlate(SourceRow.__table__)
+        .limit(MOST_COUNTED)
+        .subquery()
     )
+    waiting = select(func.count()).select_from(backlog)
     query = select(
         SourceRow.name,
         SourceRow.url,

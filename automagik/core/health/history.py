@@ -9,6 +9,7 @@ from automagik.core.database.migrate import require_current
 from automagik.core.health.check import Check, error, ok, warning
 from automagik.core.health.facts import StoredFacts, opened, read_stored
 from automagik.core.health.status import work_problems
+from automagik.core.queues import at_least
 from automagik.core.scheduler.retention import ages_set
 
 MANY_TASKS = 100_000
@@ -60,7 +61,7 @@ def _sizes(connection: Connection) -> tuple[int, int]:
 
 
 def _open(stored: StoredFacts) -> str:
-    words = [f"{count:,} {state}" for state, count in sorted(stored.open_tasks.items())]
+    words = [f"{at_least(count)} {state}" for state, count in sorted(stored.open_tasks.items())]
     if stored.oldest_due_age is not None:
         words.append(f"the oldest is due for {stored.oldest_due_age.total_seconds():.0f} s")
     return ", ".join(words) or "nothing waits"

@@ -10,7 +10,7 @@ from automagik.core.database.migrate import require_current
 from automagik.core.exceptions import AutomagikError
 from automagik.core.health.facts import KnownSource, StoredFacts, opened, read_stored
 from automagik.core.health.redis_facts import RedisFacts, read_redis
-from automagik.core.queues import Queue
+from automagik.core.queues import Queue, at_least
 
 OVERDUE = timedelta(seconds=60)
 """A task that has been due for so long says that nobody dispatches, or that too few work."""
@@ -105,7 +105,7 @@ def notices_of(stored: StoredFacts) -> Iterator[Problem]:
 
 def deserted(queue: Queue) -> Problem:
     return Problem(
-        what=f"No worker takes from the queue {queue.name}: {_waiting(queue.due + queue.queued)}.",
+        what=f"No worker takes from the queue {queue.name}: {_waiting(queue.waiting)}.",
         fix=f"Start one with: celery -A automagik worker -Q {queue.name}",
     )
 
@@ -113,7 +113,7 @@ def deserted(queue: Queue) -> Problem:
 def paused(queue: Queue) -> Problem:
     reason = f" ({queue.pause_reason})" if queue.pause_reason else ""
     return Problem(
-        what=f"The queue {queue.name} is paused{reason}: {_waiting(queue.due + queue.queued)}.",
+        what=f"The queue {queue.name} is paused{reason}: {_waiting(queue.waiting)}.",
         fix=f"When it may go on: automagik queues resume {queue.name}",
     )
 
@@ -121,7 +121,7 @@ def paused(queue: Queue) -> Problem:
 def disabled(source: KnownSource) -> Problem:
     reason = f" ({source.disabled_reason})" if source.disabled_reason else ""
     return Problem(
-        what=f"The source {source.name} is disabled{reason}: {_waiting(source.waiting)}.",
+        what=f"The source {source.name} is disabled{reason}: {_waiting(at_least(source.waiting))}.",
         fix=f"When it may go on: automagik sources enable {source.name}",
     )
 
@@ -137,8 +137,8 @@ def down(source: KnownSource) -> Problem:
     )
 
 
-def _waiting(count: int) -> str:
-    return f"{count} task{' waits' if count == 1 else 's wait'}"
+def _waiting(count: str) -> str:
+    return f"{count} task{' waits' if count == '1' else 's wait'}"
 
 
 def _stored(settings: Settings) -> StoredFacts:

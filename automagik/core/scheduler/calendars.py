@@ -13,7 +13,6 @@ from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.exceptions import Conflict, InvalidInput
 from automagik.core.scheduler import changes, pauses, rows
 from automagik.core.scheduler.calendar_days import no_calendar
-from automagik.core.scheduler.ics import holidays_in
 from automagik.core.scheduler.values import ScheduleStatus
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")
@@ -143,6 +142,9 @@ def checked_calendar_name(name: str) -> str:
 
 def holidays_of(ics: str) -> Mapping[date, str]:
     """Those of an iCalendar file, from last year on for the next ten. Raises InvalidInput."""
+    # With it comes the library for iCalendar.
+    from automagik.core.scheduler.ics import holidays_in
+
     year = datetime.now(UTC).year
     first, last = date(year - _YEARS_BACK, 1, 1), date(year + _YEARS_AHEAD, 12, 31)
     holidays = holidays_in(ics, first=first, last=last)

@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from croniter import CroniterError, croniter
-
 from automagik.core.scheduler.exceptions import InvalidCadence
 
 MONTHS = (
@@ -135,6 +133,9 @@ def _expand(field: Field, part: str) -> Iterator[int]:
 
 
 def _expand_by_croniter(field: Field, part: str) -> Iterator[int]:
+    # Not for those who have no cron rule.
+    from croniter import CroniterError, croniter
+
     texts = ["*"] * 5
     texts[field.place] = part
     try:

@@ -2,36 +2,49 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection
 
+from automagik.core.database.prepared import Prepared, uuids
 from automagik.core.scheduler.attendance import SEEN
 from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import Delivery, ReadyQueues
-from automagik.core.scheduler.places import Places, lock_places
+from automagik.core.scheduler.places import FREE, LOCK_SOURCES, Locked, locked_source
+from automagik.core.scheduler.rate import TOLERANCE
 
 # A queue that nobody takes from gets nothing while others are served: its deliveries would hold the
 # places of their sources. A worker that starts anew is seen until it counts as silent.
-_TARGETS = text(f"""
-WITH seen AS ({SEEN})
-SELECT q.name, greatest(:least, 2 * coalesce(sum(s.slots), 0)) AS target
-FROM queues q LEFT JOIN seen s ON s.queue = q.name
-WHERE q.paused_at IS NULL
-GROUP BY q.name
-HAVING count(s.queue) > 0 OR NOT EXISTS (SELECT FROM seen)
-""")  # noqa: S608  (the part is a constant)
+_LOCK = Prepared(
+    "lock_sources",
+    f"""
+WITH locked AS MATERIALIZED ({LOCK_SOURCES}), seen AS ({SEEN}), targets AS (
+    SELECT q.name, greatest(:least, 2 * coalesce(sum(s.slots), 0)) AS target
+    FROM queues q LEFT JOIN seen s ON s.queue = q.name
+    WHERE q.paused_at IS NULL
+    GROUP BY q.name
+    HAVING count(s.queue) > 0 OR NOT EXISTS (SELECT FROM seen)
+)
+SELECT locked.*, (SELECT jsonb_object_agg(name, target) FROM targets) AS targets FROM locked
+""",  # noqa: S608  (the parts are constants)
+    tolerance="interval",
+    least="int",
+    silence="interval",
+)
 
 # A full flow is left out from the start: its backlog would take the places of the others.
 #
 # Tasks that wait in turn are passed by, however many they are: of each schedule only the oldest
 # unfinished task is looked at, those of backfills apart. It may go when no other is under way: ids
 # grow with time, but two beats may disagree about it by a little.
-_DISPATCHABLE = text("""
-WITH RECURSIVE limited AS (
+#
+# Somebody may be cancelling one of them right now, and keeps it.
+_MARK_QUEUED = Prepared(
+    "mark_queued",
+    f"""
+WITH RECURSIVE places AS MATERIALIZED (
+    SELECT * FROM ({FREE}) free_or_not WHERE free > 0
+), limited AS (
     SELECT f.id, f.max_parallel_runs - (
         SELECT count(*) FROM tasks u
         WHERE u.source_id = f.source_id AND u.flow_id = f.id AND u.state IN ('queued', 'running')
@@ -71,8 +84,7 @@ WITH RECURSIVE limited AS (
         row_number() OVER (PARTITION BY places.source_id ORDER BY due.turn_at) AS of_source,
         row_number() OVER (PARTITION BY rooms.queue ORDER BY due.turn_at) AS of_queue,
         row_number() OVER (PARTITION BY due.flow_id ORDER BY due.turn_at) AS of_flow
-    FROM unnest(CAST(:sources AS uuid[]), CAST(:free AS int[])) AS places (source_id, free)
-    CROSS JOIN unnest(CAST(:queues AS text[]), CAST(:rooms AS int[])) AS rooms (queue, room)
+    FROM places CROSS JOIN unnest(:queues, :rooms) AS rooms (queue, room)
     CROSS JOIN LATERAL (
         (
             SELECT t.id, t.flow_id, t.schedule_id, t.turn_at FROM tasks t
@@ -80,33 +92,39 @@ WITH RECURSIVE limited AS (
                 AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
                 AND t.flow_id NOT IN (SELECT id FROM limited WHERE limited.free <= 0)
             ORDER BY t.turn_at
-            LIMIT least(places.free, rooms.room)
+            LIMIT least(places.free, rooms.room, :batch)
         ) UNION ALL (
             SELECT h.id, h.flow_id, h.schedule_id, h.turn_at FROM heads h
             WHERE h.source_id = places.source_id AND h.queue = rooms.queue
                 AND h.flow_id NOT IN (SELECT id FROM limited WHERE limited.free <= 0)
         )
     ) due
+), chosen AS MATERIALIZED (
+    SELECT r.id, r.source_id, r.queue, r.turn_at, f.name AS flow, c.name AS schedule
+    FROM ranked r
+    JOIN flows f ON f.id = r.flow_id
+    LEFT JOIN limited l ON l.id = r.flow_id
+    LEFT JOIN schedules c ON c.id = r.schedule_id
+    WHERE r.of_source <= r.free AND r.of_queue <= r.room AND (l.id IS NULL OR r.of_flow <= l.free)
+    ORDER BY r.turn_at
+    LIMIT :batch
+), taken AS MATERIALIZED (
+    SELECT chosen.* FROM chosen JOIN tasks t USING (id) WHERE t.state IN ('pending', 'waiting')
+    FOR NO KEY UPDATE OF t SKIP LOCKED
+), marked AS (
+    UPDATE tasks SET state = 'queued', queued_at = now(), state_actor = :actor, state_reason = NULL
+    FROM taken WHERE tasks.id = taken.id
+    RETURNING taken.*
 )
-SELECT r.id, r.source_id, r.queue, f.name AS flow, c.name AS schedule
-FROM ranked r
-JOIN flows f ON f.id = r.flow_id
-LEFT JOIN limited l ON l.id = r.flow_id
-LEFT JOIN schedules c ON c.id = r.schedule_id
-WHERE r.of_source <= r.free AND r.of_queue <= r.room AND (l.id IS NULL OR r.of_flow <= l.free)
-ORDER BY r.turn_at
-LIMIT :batch
-""")
-
-# Somebody may be cancelling one of them right now, and keeps it.
-_MARK_QUEUED = text("""
-UPDATE tasks SET state = 'queued', queued_at = now(), state_actor = :actor, state_reason = NULL
-WHERE id IN (
-    SELECT id FROM tasks WHERE id = ANY(:ids) AND state IN ('pending', 'waiting')
-    FOR NO KEY UPDATE SKIP LOCKED
+SELECT id, source_id, queue, flow, schedule FROM marked ORDER BY turn_at
+""",  # noqa: S608  (the part is a constant)
+    sources="uuid[]",
+    most="int[]",
+    queues="text[]",
+    rooms="int[]",
+    batch="int",
+    actor="text",
 )
-RETURNING id
-""")
 
 
 def dispatch(
@@ -119,58 +137,51 @@ def dispatch(
     which is harmless, and never loses one. A worker that is faster than the commit waits for the
     row's lock.
     """
-    places = lock_places(connection)
-    rooms = _rooms(connection, queues, least=least, silence=silence) if places else {}
+    locked = _LOCK.run(connection, tolerance=TOLERANCE, least=least, silence=silence)
+    sources = [locked_source(row) for row in locked]
+    rooms = _rooms(queues, locked[0]["targets"] or {}) if locked else {}
     if not rooms:
         return 0
-    rows = _mark(connection, _choose(connection, places, rooms), actor=actor)
-    _use(connection, places, rows)
+    rows = _mark(connection, sources, rooms, actor=actor)
+    _use(connection, sources, rows)
     queues.publish(
         [
-            Delivery(task_id=row.id, queue=row.queue, flow=row.flow, schedule=row.schedule)
+            Delivery(
+                task_id=row["id"],
+                queue=row["queue"],
+                flow=row["flow"],
+                schedule=row["schedule"],
+            )
             for row in rows
         ]
     )
     return len(rows)
 
 
-def _rooms(
-    connection: Connection, queues: ReadyQueues, *, least: int, silence: timedelta
-) -> Mapping[str, int]:
+def _rooms(queues: ReadyQueues, targets: Mapping[str, int]) -> Mapping[str, int]:
     """How many deliveries each queue takes; none are named that are paused or full."""
-    rows = connection.execute(_TARGETS, {"least": least, "silence": silence})
-    targets = {row.name: row.target for row in rows}
     lengths = queues.lengths(targets)
     return {name: room for name in targets if (room := targets[name] - lengths[name]) > 0}
 
 
-def _choose(
-    connection: Connection, places: Sequence[Places], rooms: Mapping[str, int]
-) -> Sequence[Row[Any]]:
-    arguments = {
-        "sources": [place.source_id for place in places],
-        "free": [place.free for place in places],
-        "queues": list(rooms),
-        "rooms": list(rooms.values()),
-        "batch": BATCH,
-    }
-    return connection.execute(_DISPATCHABLE, arguments).all()
+def _mark(
+    connection: Connection, sources: Sequence[Locked], rooms: Mapping[str, int], *, actor: str
+) -> Sequence[Mapping[str, Any]]:
+    return _MARK_QUEUED.run(
+        connection,
+        sources=uuids(source.id for source in sources),
+        most=[source.most for source in sources],
+        queues=list(rooms),
+        rooms=list(rooms.values()),
+        batch=BATCH,
+        actor=actor,
+    )
 
 
-def _mark(connection: Connection, rows: Sequence[Row[Any]], *, actor: str) -> list[Row[Any]]:
-    if not rows:
-        return []
-    arguments = {"ids": [row.id for row in rows], "actor": actor}
-    marked = set(connection.scalars(_MARK_QUEUED, arguments))
-    return [row for row in rows if row.id in marked]
-
-
-def _use(connection: Connection, places: Sequence[Places], rows: Sequence[Row[Any]]) -> None:
-    by_source = attrgetter("source_id")
-    sent: dict[UUID, list[UUID]] = {
-        source_id: [row.id for row in of_source]
-        for source_id, of_source in groupby(sorted(rows, key=by_source), by_source)
-    }
-    for place in places:
-        if place.source_id in sent:
-            place.use(connection, sent[place.source_id])
+def _use(
+    connection: Connection, sources: Sequence[Locked], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    for source in sources:
+        sent = [row["id"] for row in rows if row["source_id"] == source.id]
+        if sent:
+            source.use(connection, sent)

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection
 
 from automagik.core.config import Settings
 from automagik.core.database.base import new_id
+from automagik.core.database.prepared import Prepared
 from automagik.core.exceptions import AutomagikError
 from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.calendar_days import days_of
 from automagik.core.scheduler.exceptions import FlowGone
 from automagik.core.scheduler.failing import failing, why_paused
-from automagik.core.scheduler.new_tasks import as_json, insert_tasks
+from automagik.core.scheduler.new_tasks import INSERT, TYPES, arguments, as_json
 from automagik.core.scheduler.overlap import cancel_others, count_unfinished
 from automagik.core.scheduler.plan import Firing, Run, Skipped, Standing, Told, plan
 from automagik.core.scheduler.policies import Overlap, Policies
@@ -29,6 +30,8 @@ from automagik.core.scheduler.rule_text import RULE_COLUMNS
 from automagik.core.scheduler.skipped import tell_skipped
 
 logger = logging.getLogger(__name__)
+
+Row = Mapping[str, Any]
 
 CATCHING_UP = 10
 """So many schedules with a backlog are served in one transaction."""
@@ -56,34 +59,49 @@ FROM schedules s JOIN flows f ON f.id = s.flow_id JOIN sources o ON o.id = f.sou
 WHERE s.status = 'active' AND s.next_run_at <= now() AND {{which}}
 ORDER BY s.next_run_at
 FOR UPDATE OF s SKIP LOCKED
-LIMIT :batch
+LIMIT {{batch}}
 """  # noqa: S608  (constants)
 _IS_LATE = """
 now() - s.next_run_at > make_interval(secs => least(
-    coalesce(s.misfire_grace_seconds, CAST(:grace AS double precision)), 1e10))
+    coalesce(s.misfire_grace_seconds, :grace), 1e10))
 """
-_ON_TIME = text(_DUE.format(which=f"(s.misfire <> 'run-all' OR NOT {_IS_LATE})"))
-_BEHIND = text(_DUE.format(which=f"s.misfire = 'run-all' AND {_IS_LATE}"))
+_TAKE_DUE = Prepared(
+    "take_due",
+    f"""
+WITH on_time AS (
+    {_DUE.format(which=f"(s.misfire <> 'run-all' OR NOT {_IS_LATE})", batch=BATCH)}
+), behind AS (
+    {_DUE.format(which=f"s.misfire = 'run-all' AND {_IS_LATE}", batch=CATCHING_UP)}
+)
+SELECT * FROM on_time UNION ALL SELECT * FROM behind
+""",  # noqa: S608  (constants)
+    grace="double precision",
+)
 
-_MOVE_CLOCKS = text("""
-UPDATE schedules SET next_run_at = r.next_run_at, last_run_at = greatest(r.ran_at, last_run_at),
-    runs = runs + coalesce(r.made, 0), caught_up_from = r.told_since,
-    caught_up_until = r.told_until, status = r.status, status_reason = r.status_reason,
-    held_from = r.held_from
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (id uuid, next_run_at timestamptz,
-    ran_at timestamptz, made int, told_since timestamptz, told_until timestamptz, status text,
-    status_reason text, held_from timestamptz)
-WHERE schedules.id = r.id
-""")
+_RECORD = Prepared(
+    "record",
+    f"""
+WITH moved AS (
+    UPDATE schedules SET next_run_at = r.next_run_at, last_run_at = greatest(r.ran_at, last_run_at),
+        runs = runs + coalesce(r.made, 0), caught_up_from = r.told_since,
+        caught_up_until = r.told_until, status = r.status, status_reason = r.status_reason,
+        held_from = r.held_from
+    FROM jsonb_to_recordset(:clocks) AS r (id uuid, next_run_at timestamptz,
+        ran_at timestamptz, made int, told_since timestamptz, told_until timestamptz, status text,
+        status_reason text, held_from timestamptz)
+    WHERE schedules.id = r.id
+)
+{INSERT}
+""",  # noqa: S608  (the part is a constant)
+    clocks="jsonb",
+    **TYPES,
+)
 
 
 def fire(connection: Connection, *, settings: Settings, actor: str) -> int:
     """Turns one batch of due schedules into tasks; returns how many schedules were served."""
     grace = settings.misfire_grace_seconds
-    due = [
-        *connection.execute(_ON_TIME, {"grace": grace, "batch": BATCH}).mappings(),
-        *connection.execute(_BEHIND, {"grace": grace, "batch": CATCHING_UP}).mappings(),
-    ]
+    due = _TAKE_DUE.run(connection, grace=grace)
     if not due:
         return 0
     moves = list(_moves(connection, due, timedelta(seconds=grace)))
@@ -91,8 +109,8 @@ def fire(connection: Connection, *, settings: Settings, actor: str) -> int:
     if replacing:
         cancel_others(connection, as_json(replacing), actor=actor)
     tasks = [task for move in moves for task in move.tasks]
-    insert_tasks(connection, tasks, settings=settings, actor=actor)
-    connection.execute(_MOVE_CLOCKS, {"rows": as_json([move.clock for move in moves])})
+    clocks = as_json([move.clock for move in moves])
+    _RECORD.run(connection, clocks=clocks, **arguments(tasks, settings=settings, actor=actor))
     # What ran is known by now.
     tell_skipped(connection, [stretch for move in moves for stretch in move.skipped])
     return len(due)
@@ -108,7 +126,7 @@ class _Move:
     replaces: bool = False
 
 
-def _moves(connection: Connection, due: Sequence[RowMapping], grace: timedelta) -> Iterator[_Move]:
+def _moves(connection: Connection, due: Sequence[Row], grace: timedelta) -> Iterator[_Move]:
     """Looks at the tasks of those schedules only whose policies ask for it."""
     watched = [row["id"] for row in due if row["pause_after_failures"] is not None]
     failed = failing(connection, watched)
@@ -123,7 +141,7 @@ def _moves(connection: Connection, due: Sequence[RowMapping], grace: timedelta) 
             yield _move(row, grace, days.__getitem__, unfinished=unfinished.get(row["id"], 0))
 
 
-def _move(row: RowMapping, grace: timedelta, days: DaysOf, *, unfinished: int) -> _Move:
+def _move(row: Row, grace: timedelta, days: DaysOf, *, unfinished: int) -> _Move:
     try:
         return _planned(row, grace, days, unfinished=unfinished)
     except Exception as error:
@@ -134,7 +152,7 @@ def _move(row: RowMapping, grace: timedelta, days: DaysOf, *, unfinished: int) -
         return _set_aside(row, why, skip="flow-gone" if row["gone_at"] else "error")
 
 
-def _planned(row: RowMapping, grace: timedelta, days: DaysOf, *, unfinished: int) -> _Move:
+def _planned(row: Row, grace: timedelta, days: DaysOf, *, unfinished: int) -> _Move:
     policies, rule = policies_of(row), _rule(row, days)
     firing = _plan_row(row, rule, policies, grace, unfinished=unfinished)
     left_out = _left_out(row, rule, firing)
@@ -149,7 +167,7 @@ def _planned(row: RowMapping, grace: timedelta, days: DaysOf, *, unfinished: int
     )
 
 
-def _set_aside(row: RowMapping, why: str, *, skip: str) -> _Move:
+def _set_aside(row: Row, why: str, *, skip: str) -> _Move:
     """The occurrence that is due has no task; later ones are not told."""
     due = row["next_run_at"]
     return _Move(
@@ -158,7 +176,7 @@ def _set_aside(row: RowMapping, why: str, *, skip: str) -> _Move:
     )
 
 
-def _paused(row: RowMapping, why: str) -> _Move:
+def _paused(row: Row, why: str) -> _Move:
     """What is due is held back, as by a pause by hand."""
     return _Move(
         clock={
@@ -173,7 +191,7 @@ def _paused(row: RowMapping, why: str) -> _Move:
 
 
 def _plan_row(
-    row: RowMapping, rule: Rule, policies: Policies, grace: timedelta, *, unfinished: int
+    row: Row, rule: Rule, policies: Policies, grace: timedelta, *, unfinished: int
 ) -> Firing:
     if row["is_disabled"]:
         return _passed_by(row, rule, "source-disabled")
@@ -196,7 +214,7 @@ def _plan_row(
     )
 
 
-def _passed_by(row: RowMapping, rule: Rule, reason: str) -> Firing:
+def _passed_by(row: Row, rule: Rule, reason: str) -> Firing:
     """All that is due is skipped."""
     due, now = row["next_run_at"], row["now"]
     last = rule.latest_until(now, after=due) or due
@@ -204,14 +222,14 @@ def _passed_by(row: RowMapping, rule: Rule, reason: str) -> Firing:
     return Firing(skipped=(skipped,), next_run_at=rule.next_after(now))
 
 
-def _rule(row: RowMapping, days: DaysOf) -> Rule:
+def _rule(row: Row, days: DaysOf) -> Rule:
     """Raises FlowGone and InvalidCadence."""
     if row["gone_at"] is not None:
         raise FlowGone
     return rule_of(row, days)
 
 
-def _left_out(row: RowMapping, rule: Rule, firing: Firing) -> Sequence[LeftOut]:
+def _left_out(row: Row, rule: Rule, firing: Firing) -> Sequence[LeftOut]:
     """What the rule left out since its clock moved last, up to the newest that is told now."""
     if row["passed_at"] is None:
         return ()
@@ -219,7 +237,7 @@ def _left_out(row: RowMapping, rule: Rule, firing: Firing) -> Sequence[LeftOut]:
     return rule.left_out(row["passed_at"], max([row["next_run_at"], *told]))
 
 
-def _clock(row: RowMapping, firing: Firing, policies: Policies) -> Mapping[str, Any]:
+def _clock(row: Row, firing: Firing, policies: Policies) -> Mapping[str, Any]:
     told = firing.told
     return {
         "id": row["id"],
@@ -242,11 +260,11 @@ def _why_completed(firing: Firing, policies: Policies) -> str | None:
     return None
 
 
-def _skipped(row: RowMapping, first: datetime, last: datetime, reason: str) -> Mapping[str, Any]:
+def _skipped(row: Row, first: datetime, last: datetime, reason: str) -> Mapping[str, Any]:
     return {"schedule_id": row["id"], "first_at": first, "last_at": last, "reason": reason}
 
 
-def _task(row: RowMapping, policies: Policies, run: Run, number: int) -> Mapping[str, Any]:
+def _task(row: Row, policies: Policies, run: Run, number: int) -> Mapping[str, Any]:
     """Ids grow, so that the turn of a task is its place in the plan.
 
     What catches up counts as waiting from now on: by its age it would come before all live runs.

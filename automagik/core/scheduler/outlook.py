@@ -1,12 +1,17 @@
 """One look at what there is to do, so that a beat with nothing to do does nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Self
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
+
+from automagik.core.database.prepared import Prepared
 
 # Each part comes from one end of an index, however many rows there are.
-_LOOK = text("""
+_LOOK = Prepared(
+    "look",
+    """
 SELECT
     (SELECT min(next_run_at) FROM schedules WHERE status = 'active') - clock_timestamp()
         AS until_schedule,
@@ -23,7 +28,8 @@ SELECT
     ) AS longest_silence,
     EXISTS (SELECT FROM backfills WHERE state = 'running') AS has_backfill,
     (SELECT min(id) FROM follow_ups) IS NOT NULL AS has_follow_up
-""")
+""",
+)
 
 _NOTHING = timedelta()
 
@@ -45,6 +51,8 @@ class Outlook:
     """Whether one is running."""
     has_follow_up: bool
     """Whether a run has ended that chains may follow."""
+    is_foreseen: bool = False
+    """Whether time has passed since the look, in which other things may have happened."""
 
     @property
     def has_due_schedule(self) -> bool:
@@ -68,6 +76,19 @@ class Outlook:
         is_due = self.has_due_schedule or self.has_due_task
         return is_due or self.has_ended_lease or self.has_backfill or self.has_follow_up
 
+    def after(self, span: timedelta) -> Self:
+        """What is to do a while later, if nothing happens meanwhile."""
+        return replace(
+            self,
+            until_schedule=_less(self.until_schedule, span),
+            until_pause_ends=_less(self.until_pause_ends, span),
+            until_task=_less(self.until_task, span),
+            until_lease_ends=_less(self.until_lease_ends, span),
+            oldest_delivery=_less(self.oldest_delivery, -span),
+            longest_silence=_less(self.longest_silence, -span),
+            is_foreseen=True,
+        )
+
     def wait(self, *, longest: timedelta, backlog: timedelta) -> timedelta:
         """How long there is nothing to do; `backlog` while due tasks wait for a free place."""
         if self.has_follow_up:
@@ -78,5 +99,10 @@ class Outlook:
         return max(_NOTHING, min([longest, *ahead]))
 
 
+def _less(until: timedelta | None, span: timedelta) -> timedelta | None:
+    return None if until is None else until - span
+
+
 def look(connection: Connection) -> Outlook:
-    return Outlook(**connection.execute(_LOOK).mappings().one())
+    [seen] = _LOOK.run(connection)
+    return Outlook(**seen)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -100,6 +101,13 @@ _SAID = [field.name for field in fields(Policies)]
 
 def policies_of(row: RowMapping | Mapping[str, Any]) -> Policies:
     """Of a row with all COLUMNS."""
+    return _policies(*(row[column] for column in COLUMNS))
+
+
+@lru_cache(maxsize=256)
+def _policies(*values: Any) -> Policies:
+    """Most schedules have the same."""
+    row = dict(zip(COLUMNS, values, strict=True))
     return Policies(
         overlap=Overlap(row["overlap"]),
         misfire=Misfire(row["misfire"]),

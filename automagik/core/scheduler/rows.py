@@ -9,7 +9,6 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import aliased
 
 from automagik.core.database.models import FlowRow, ScheduleRow, SourceRow
 from automagik.core.exceptions import Conflict, NotFound
@@ -22,7 +21,8 @@ from automagik.core.scheduler.rule_text import LIMITS, CadenceText, limits_of_ro
 from automagik.core.scheduler.schedule_type import ScheduleType
 from automagik.core.scheduler.values import Schedule, ScheduleStatus
 
-_FOLLOWED_SCHEDULE, _FOLLOWED_FLOW = aliased(ScheduleRow), aliased(FlowRow)
+_FOLLOWED_SCHEDULE = ScheduleRow.__table__.alias()
+_FOLLOWED_FLOW = FlowRow.__table__.alias()
 
 
 def load(connection: Connection, schedule_id: UUID, *, lock: bool = False) -> Schedule:
@@ -60,12 +60,12 @@ def schedules() -> Select[Any]:
             SourceRow.name.label("source_name"),
             ScheduleRow.after_schedule_id,
             ScheduleRow.after_flow_id,
-            func.coalesce(_FOLLOWED_SCHEDULE.name, _FOLLOWED_FLOW.name).label("after_name"),
+            func.coalesce(_FOLLOWED_SCHEDULE.c.name, _FOLLOWED_FLOW.c.name).label("after_name"),
         )
         .join(FlowRow, FlowRow.id == ScheduleRow.flow_id)
         .join(SourceRow, SourceRow.id == FlowRow.source_id)
-        .outerjoin(_FOLLOWED_SCHEDULE, _FOLLOWED_SCHEDULE.id == ScheduleRow.after_schedule_id)
-        .outerjoin(_FOLLOWED_FLOW, _FOLLOWED_FLOW.id == ScheduleRow.after_flow_id)
+        .outerjoin(_FOLLOWED_SCHEDULE, _FOLLOWED_SCHEDULE.c.id == ScheduleRow.after_schedule_id)
+        .outerjoin(_FOLLOWED_FLOW, _FOLLOWED_FLOW.c.id == ScheduleRow.after_flow_id)
     )
 
 

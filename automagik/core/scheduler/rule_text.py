@@ -4,6 +4,7 @@ import re
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Protocol
 
 from automagik.core.scheduler.dst import Dst, Fold, Gap
@@ -89,8 +90,16 @@ class StoredRow(Protocol):
 
 
 def limits_of_row(row: StoredRow) -> RuleLimits:
+    exclusions, *others = (row[name] for name in LIMITS)
+    return _limits(tuple(exclusions), *others)
+
+
+@lru_cache(maxsize=256)
+def _limits(*values: Any) -> RuleLimits:
+    """Most schedules have the same: none."""
+    row = dict(zip(LIMITS, values, strict=True))
     return RuleLimits(
-        exclusions=tuple(row["exclusions"]),
+        exclusions=row["exclusions"],
         calendar=row["calendar"],
         on_holiday=OnHoliday(row["on_holiday"]),
         quiet_hours=row["quiet_hours"],

@@ -5,29 +5,24 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
-from uuid import UUID
 
 from sqlalchemy import Connection
 
 from automagik.core.config import Settings
 from automagik.core.database.session import WAKE, Database, Listener
+from automagik.core.database.trouble import translated
 from automagik.core.exceptions import AutomagikError, RedisUnreachable
-from automagik.core.scheduler.attendance import recall
 from automagik.core.scheduler.backfills import advance
 from automagik.core.scheduler.batch import BATCH
+from automagik.core.scheduler.chores import Chores
 from automagik.core.scheduler.delivery import ReadyQueues
 from automagik.core.scheduler.dispatch import dispatch
-from automagik.core.scheduler.failing import pause_failing
 from automagik.core.scheduler.fire import fire
 from automagik.core.scheduler.follow_ups import AT_A_TIME, follow_up
 from automagik.core.scheduler.outlook import Outlook, look
 from automagik.core.scheduler.pauses import end_pauses
-from automagik.core.scheduler.reaper import mark_lost_workers, reap
+from automagik.core.scheduler.reaper import reap
 from automagik.core.scheduler.reconcile import Reconciler
-from automagik.core.scheduler.retention import Retention
-from automagik.core.tasks.heartbeat import BEATS_PER_LEASE
-from automagik.core.tasks.host_clock import HostClock
-from automagik.core.tasks.presence import beat_stopped, beat_ticked, register_beat
 from automagik.core.tasks.workers import LIVE_LEASES
 
 logger = logging.getLogger(__name__)
@@ -42,8 +37,6 @@ ERROR_WAIT = timedelta(seconds=1)
 # While a backfill runs: what it waits for may end without a notification.
 LONGEST_BACKFILL_WAIT = timedelta(seconds=1)
 FOLLOW_UP_BATCHES = 10
-# A sign of life, and what may come late.
-CHORES_EVERY = timedelta(seconds=5)
 # It reads the whole ready-queue, which may be long and healthy.
 RECONCILE_EVERY = timedelta(seconds=1)
 
@@ -57,16 +50,20 @@ class Ticker:
         self._database = database
         self._settings = settings
         self._queues = queues
-        self._host = host
-        self._pid = pid
         self._actor = f"beat@{host}"
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._silence = LIVE_LEASES * self._lease
-        self._clock = HostClock()
-        self._retention = Retention(settings)
-        self._beat_id: UUID | None = None
+        self._chores = Chores(
+            database,
+            settings,
+            host=host,
+            pid=pid,
+            silence=self._silence,
+            actor=self._actor,
+            in_transactions=self._in_transactions,
+        )
         self._listener: Listener | None = None
-        self._chores_due = 0.0
+        self._outlook: Outlook | None = None
         self._reconcile_due = 0.0
         self._overdue = timedelta(seconds=settings.reconcile_seconds)
         self._reconciler = Reconciler(queues, overdue=self._overdue)
@@ -83,6 +80,7 @@ class Ticker:
             self._wait(wait)
             self._tell_trouble(None)
         except RedisUnreachable as error:
+            self._set_aside = None
             self._tell_trouble(error.message)
             self._wait_without_redis()
         except AutomagikError as error:
@@ -93,37 +91,30 @@ class Ticker:
             self._recover("unexpected error")
 
     def close(self) -> None:
-        """Says goodbye, if PostgreSQL is there to hear it."""
         self._stop_listening()
-        if self._beat_id is None:
-            return
-        beat_id = self._beat_id
-        try:
-            self._in_transaction(lambda c: beat_stopped(c, beat_id))
-        except AutomagikError as error:
-            logger.warning("%s", error.message)
+        self._chores.say_goodbye()
 
     def _work(self) -> timedelta:
         """Redis comes last: all the rest goes on without it."""
-        if self._listener is None:
-            self._listener = self._database.listen(WAKE)
-        outlook = self._look()
+        outlook = self._expected() or self._look()
         if outlook.has_ended_pause:
             self._apart(lambda: self._in_transactions(end_pauses))
             outlook = self._look()
         # By another beat that fires them, or by who changes or deletes them, which may take long.
-        is_stuck = outlook.has_due_schedule and not self._in_transactions(self._fire)
+        is_stuck = outlook.has_due_schedule and not (self._fire_all() or outlook.is_foreseen)
         self._is_held_up = is_stuck or outlook.has_ended_pause
         if outlook.has_follow_up and not self._apart(self._follow_up):
             self._is_held_up = True
         if outlook.has_ended_lease:
             self._reap()
-        self._do_chores(outlook)
         # One step of each, then the live ones have their turn again.
         goes_on = outlook.has_backfill and bool(self._apart(self._advance))
-        if outlook.has_work:
-            if self._in_transactions(self._dispatch):
+        try:
+            if outlook.has_work and self._in_transactions(self._dispatch):
                 self._progress_at = time.monotonic()
+        finally:
+            did_chores = self._chores.do(outlook)
+        if outlook.has_work or did_chores:
             outlook = self._look()
         if not outlook.has_due_task:
             self._progress_at = time.monotonic()
@@ -143,9 +134,31 @@ class Ticker:
         blocked = timedelta(seconds=time.monotonic() - self._progress_at)
         return min(LONGEST_BACKLOG_WAIT, max(SHORTEST_BACKLOG_WAIT, BACKLOG_SHARE * blocked))
 
+    def _expected(self) -> Outlook | None:
+        """What the last look has foreseen, if it says that something is due by now."""
+        seen = self._outlook
+        return seen if seen and (seen.has_due_schedule or seen.has_due_task) else None
+
     def _look(self) -> Outlook:
-        with self._database.glance() as connection:
-            return look(connection)
+        with translated():
+            self._outlook = look(self._listening().connection)
+        return self._outlook
+
+    def _listening(self) -> Listener:
+        if self._listener is None:
+            self._listener = self._database.listen(WAKE)
+        return self._listener
+
+    def _fire_all(self) -> int:
+        """Batch by batch; what one has made goes out before the next is looked at."""
+        total = 0
+        while True:
+            fired = self._in_transaction(self._fire)
+            total += fired
+            if fired < BATCH:
+                return total
+            if self._set_aside is None:
+                self._apart(lambda: self._in_transaction(self._dispatch))
 
     def _fire(self, connection: Connection) -> int:
         return fire(connection, settings=self._settings, actor=self._actor)
@@ -206,30 +219,11 @@ class Ticker:
         if sent:
             logger.warning("%d deliveries were lost and went out again", sent)
 
-    def _do_chores(self, outlook: Outlook) -> None:
-        if time.monotonic() < self._chores_due:
-            return
-        every = min(CHORES_EVERY, self._lease / BEATS_PER_LEASE)
-        self._chores_due = time.monotonic() + every.total_seconds()
-        self._in_transaction(self._sign_of_life)
-        self._in_transaction(pause_failing)
-        if outlook.longest_silence is not None and outlook.longest_silence > self._silence:
-            self._in_transaction(lambda c: mark_lost_workers(c, silence=self._silence))
-        self._in_transactions(lambda c: recall(c, silence=self._silence, actor=self._actor))
-        self._retention.prune(self._database)
-
-    def _sign_of_life(self, connection: Connection) -> None:
-        offset = self._clock.offset(connection)
-        if self._beat_id is None:
-            self._beat_id = register_beat(
-                connection, hostname=self._host, pid=self._pid, clock_offset=offset
-            )
-        else:
-            beat_ticked(connection, self._beat_id, clock_offset=offset)
-
     def _wait(self, duration: timedelta) -> None:
-        if self._listener is not None:
-            self._listener.wait(duration)
+        if self._listening().wait(duration):
+            self._outlook = None
+        elif self._outlook is not None and duration:
+            self._outlook = self._outlook.after(duration)
 
     def _wait_without_redis(self) -> None:
         """Schedules keep their time meanwhile."""
@@ -258,6 +252,7 @@ class Ticker:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+            self._outlook = None
 
     def _in_transactions(self, work: Callable[[Connection], int]) -> int:
         """Batch by batch; how much was done in all."""

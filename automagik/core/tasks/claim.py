@@ -1,12 +1,14 @@
 """A worker takes a task: one statement, and whoever gets the row owns the attempt."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+
+from automagik.core.database.prepared import Prepared, uuids
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,22 +46,24 @@ class Claim:
 
 
 _CLAIMABLE = """
-FROM tasks
+SELECT id FROM tasks
 WHERE id = ANY(:task_ids) AND state IN ('pending', 'queued', 'waiting') AND run_at <= now()
 """
 
 # A statement of its own: a worker may be faster than the commit of the beat that sent the delivery.
 # What it reads once it has the lock is what beat has written: the state of the task, and that it
 # is the probe of its source.
-_LOCK = text(f"SELECT id {_CLAIMABLE} FOR NO KEY UPDATE")
-_LOCK_FREE = text(f"SELECT id {_CLAIMABLE} FOR NO KEY UPDATE SKIP LOCKED")
-_LOOK = text(f"SELECT id {_CLAIMABLE}")
+_LOCK = Prepared("lock", f"{_CLAIMABLE} FOR NO KEY UPDATE", task_ids="uuid[]")
+_LOCK_FREE = Prepared("lock_free", f"{_CLAIMABLE} FOR NO KEY UPDATE SKIP LOCKED", task_ids="uuid[]")
+_LOOK = Prepared("look_at_claimable", _CLAIMABLE, task_ids="uuid[]")
 
 # The attempt number is the fencing token: everything a worker writes later names it.
 #
 # What was sent before its source went down or was disabled, or its queue was paused, is held back:
 # it waits for beat again and uses no attempt. A source that is down gets nothing but the probe.
-_CLAIM = text("""
+_CLAIM = Prepared(
+    "claim",
+    """
 WITH due AS (
     SELECT t.id, t.state, CASE
         WHEN s.disabled_at IS NOT NULL THEN 'the source is disabled'
@@ -99,7 +103,12 @@ SELECT t.id AS task_id, t.attempt, t.started_at, t.max_attempts, t.max_retries,
 FROM claimed t
 JOIN sources s ON s.id = t.source_id
 LEFT JOIN schedules c ON c.id = t.schedule_id
-""")
+""",
+    task_ids="uuid[]",
+    worker_id="uuid",
+    worker_name="text",
+    lease="interval",
+)
 
 
 def claim(
@@ -109,7 +118,7 @@ def claim(
 
     Waits while somebody holds its row.
     """
-    if connection.scalar(_LOCK, {"task_ids": [task_id]}) is None:
+    if not _LOCK.run(connection, task_ids=uuids([task_id])):
         return None
     return _claim(connection, [task_id], worker=worker, lease=lease).get(task_id)
 
@@ -127,26 +136,29 @@ def claim_free(
     connection: Connection, task_ids: Collection[UUID], *, worker: Claimant, lease: timedelta
 ) -> Claims:
     """Like `claim`, for many tasks at once and without waiting for anybody."""
-    arguments = {"task_ids": list(task_ids)}
-    free = connection.scalars(_LOCK_FREE, arguments).all()
+    free = _ids(_LOCK_FREE.run(connection, task_ids=uuids(task_ids)))
     made = _claim(connection, free, worker=worker, lease=lease) if free else {}
-    rest = set(task_ids).difference(free)
-    held = set(connection.scalars(_LOOK, {"task_ids": list(rest)})) if rest else set()
+    rest = set(task_ids) - free
+    held = _ids(_LOOK.run(connection, task_ids=uuids(rest))) if rest else set()
     return Claims(made=made, held=held)
 
 
 def _claim(
-    connection: Connection, task_ids: Sequence[UUID], *, worker: Claimant, lease: timedelta
+    connection: Connection, task_ids: Iterable[UUID], *, worker: Claimant, lease: timedelta
 ) -> dict[UUID, Claim]:
     """Of tasks that are locked."""
-    arguments = {
-        "task_ids": list(task_ids),
-        "worker_id": worker.id,
-        "worker_name": worker.name,
-        "lease": lease,
-    }
-    rows = connection.execute(_CLAIM, arguments)
-    return {row.task_id: Claim(**row._mapping) for row in rows}  # noqa: SLF001
+    rows = _CLAIM.run(
+        connection,
+        task_ids=uuids(task_ids),
+        worker_id=str(worker.id),
+        worker_name=worker.name,
+        lease=lease,
+    )
+    return {row["task_id"]: Claim(**row) for row in rows}
+
+
+def _ids(rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
+    return {row["id"] for row in rows}
 
 
 _WAS_CLAIMED = text("""

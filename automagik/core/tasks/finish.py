@@ -8,8 +8,9 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
+from automagik.core.database.prepared import Prepared
 from automagik.core.flows.breaker import CLOSE
 from automagik.core.tasks.claim import Claim
 from automagik.core.tasks.log import LINES, Line
@@ -165,8 +166,13 @@ WHERE a.task_id = done.id AND a.attempt = done.attempt
 RETURNING a.task_id, a.attempt
 """
 _CLOSE = CLOSE.format(sources="SELECT source_id FROM ends WHERE ends.answered")
-_FINISH_FREE = text(_FINISH.format(waiting="SKIP LOCKED", close=_CLOSE, lines=LINES))
-_FINISH_WAITING = text(_FINISH.format(waiting="", close=_CLOSE, lines=LINES))
+_TYPES = {"ends": "text", "lines": "text", "actor": "text"}
+_FINISH_FREE = Prepared(
+    "finish_free", _FINISH.format(waiting="SKIP LOCKED", close=_CLOSE, lines=LINES), **_TYPES
+)
+_FINISH_WAITING = Prepared(
+    "finish", _FINISH.format(waiting="", close=_CLOSE, lines=LINES), **_TYPES
+)
 
 
 _WAS_FINISHED = text("""
@@ -192,16 +198,16 @@ def finish_free(connection: Connection, ends: Sequence[Finish], *, actor: str) -
 
 
 def _finish(
-    connection: Connection, statement: TextClause, ends: Sequence[Finish], *, actor: str
+    connection: Connection, statement: Prepared, ends: Sequence[Finish], *, actor: str
 ) -> set[tuple[UUID, int]]:
     """The attempts that were ended."""
-    lines = [line for end in ends for line in end.lines]
-    arguments = {
-        "ends": f"[{','.join(end.row for end in ends)}]",
-        "lines": json.dumps(lines),
-        "actor": actor,
-    }
-    return {(row.task_id, row.attempt) for row in connection.execute(statement, arguments)}
+    rows = statement.run(
+        connection,
+        ends=f"[{','.join(end.row for end in ends)}]",
+        lines=json.dumps([line for end in ends for line in end.lines]),
+        actor=actor,
+    )
+    return {(row["task_id"], row["attempt"]) for row in rows}
 
 
 def was_finished(connection: Connection, claim: Claim, ending: Ending) -> bool:

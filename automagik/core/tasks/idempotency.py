@@ -38,7 +38,9 @@ def add_once(connection: Connection, columns: dict[str, Any]) -> tuple[UUID, boo
     statement = (
         insert(TaskRow)
         .values(**columns)
-        .on_conflict_do_nothing(index_elements=["idempotency_key"])
+        .on_conflict_do_nothing(
+            index_elements=["idempotency_key"], index_where=TaskRow.idempotency_key.is_not(None)
+        )
         .returning(TaskRow.id)
     )
     while True:

@@ -13,7 +13,6 @@ from automagik.core.database.models import TaskRow
 from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.exceptions import Conflict, NotFound, StillPending
 from automagik.core.flows.flow_input import FlowInput
-from automagik.core.flows.input_check import checked_input
 from automagik.core.flows.values import Flow
 from automagik.core.queues import ensure_queue
 from automagik.core.tasks import by_hand, creation, history
@@ -116,6 +115,8 @@ class TaskManager:
                 f" {task.flow_version}.",
                 hint="Run the present version instead: add --present-version",
             )
+        from automagik.core.flows.input_check import checked_input
+
         with self._database.transaction() as connection:
             run_input = checked_input(connection, flow, run_input)
         return self.create(

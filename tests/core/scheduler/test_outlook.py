@@ -62,3 +62,32 @@ def test_a_beat_sleeps_no_longer_than_a_pause() -> None:
     )
 
     assert outlook.wait(longest=LONGEST, backlog=BACKLOG) == SECOND
+
+
+def test_a_while_later_all_has_come_nearer_or_is_older() -> None:
+    seen = Outlook(
+        until_schedule=SECOND,
+        until_pause_ends=None,
+        until_task=3 * SECOND,
+        until_lease_ends=-SECOND,
+        oldest_delivery=SECOND,
+        longest_silence=None,
+        has_backfill=True,
+        has_follow_up=False,
+    )
+
+    later = seen.after(SECOND)
+
+    assert later == Outlook(
+        until_schedule=timedelta(),
+        until_pause_ends=None,
+        until_task=2 * SECOND,
+        until_lease_ends=-2 * SECOND,
+        oldest_delivery=2 * SECOND,
+        longest_silence=None,
+        has_backfill=True,
+        has_follow_up=False,
+        is_foreseen=True,
+    )
+    assert later.has_due_schedule
+    assert not seen.has_due_schedule

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automagik.core.scheduler.cadence import Cadence, load_cadence
-from automagik.core.scheduler.plan import Firing, Run, Standing, plan
-from automagik.core.scheduler.policies import Policies
+from automagik.core.scheduler.plan import Firing, Run, Standing, plan, weighed
+from automagik.core.scheduler.policies import CatchUpOrder, Misfire, Overlap, Policies
 
 CRONS = ["* * * * *", "*/7 * * * *", "0 9 * * 1-5", "30 2 * * *", "0 0 29 2 *", "*/20 * * * * *"]
 ANCHORS = st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -78,6 +78,32 @@ def test_within_the_grace_nothing_is_left_out(
     firing = fired(cadence, due, due + late, late)
 
     assert firing == Firing(runs=(Run(at=due),), next_run_at=cadence.next_after(due))
+
+
+@given(
+    CADENCES,
+    ANCHORS,
+    st.timedeltas(timedelta(), timedelta(hours=30)),
+    st.timedeltas(timedelta(), timedelta(hours=30)),
+    st.builds(
+        Policies,
+        overlap=st.sampled_from(Overlap),
+        misfire=st.sampled_from(Misfire),
+        catch_up=st.sampled_from([None, timedelta(seconds=1), timedelta(hours=2)]),
+        catch_up_order=st.sampled_from(CatchUpOrder),
+        max_runs=st.sampled_from([None, 1, 5]),
+    ),
+)
+def test_what_needs_no_weighing_comes_to_the_same_as_all_the_rest(
+    cadence: Cadence, start: datetime, late: timedelta, grace: timedelta, policies: Policies
+) -> None:
+    due = cadence.next_after(start)
+    assert due is not None
+    standing = Standing(due=due, now=due + late)
+
+    firing = plan(cadence, standing, policies=policies, grace=grace)
+
+    assert firing == weighed(cadence, standing, policies=policies, grace=grace)
 
 
 def firings(cadence: Cadence, due: datetime, now: datetime, grace: timedelta) -> list[Firing]:

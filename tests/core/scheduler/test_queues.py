@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from automagik.core import queues as module
 from automagik.core.config import Settings
 from automagik.core.database.models import WorkerRow
 from automagik.core.database.session import WAKE, Database
@@ -118,6 +119,24 @@ class TestList:
 
         assert (default.due, default.queued, default.running) == (1, 0, 0)
         assert (gpu.name, gpu.due, gpu.queued, gpu.running) == ("gpu", 2, 1, 1)
+
+    def test_a_backlog_is_counted_so_far_and_no_further(
+        self, database: Database, queues: QueueManager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "MOST_COUNTED", 3)
+        add_queue(database, "gpu")
+        flows = [add_flow(database, name) for name in ("a", "b")]
+        for number in range(4):
+            add_task(database, flows[number % 2], run_at=now(database) - (number + 1) * HOUR)
+        add_task(database, flows[0], state=TaskState.QUEUED)
+        add_task(database, flows[1], queue="gpu")
+
+        default, gpu = queues.list()
+
+        assert (default.due, default.queued, default.waiting) == (3, 1, "4+")
+        assert default.oldest_age is not None
+        assert default.oldest_age >= 4 * HOUR
+        assert (gpu.due, gpu.waiting) == (1, "1")
 
     def test_workers_count_in_each_of_their_queues_while_they_take_deliveries(
         self, database: Database, queues: QueueManager

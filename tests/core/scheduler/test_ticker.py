@@ -1,7 +1,7 @@
 """One tick of a beat, on real servers."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,14 +14,15 @@ from sqlalchemy import Connection, func, select
 
 from automagik.core.config import Settings
 from automagik.core.database.models import ScheduleRow, TaskRow
-from automagik.core.database.session import Database
+from automagik.core.database.session import Database, Listener
 from automagik.core.embedded.redis_server import EmbeddedRedis
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler import ticker as ticker_module
 from automagik.core.scheduler.batch import BATCH
-from automagik.core.scheduler.delivery import ReadyQueues
+from automagik.core.scheduler.delivery import Delivery, ReadyQueues
 from automagik.core.scheduler.manager import SchedulerManager
+from automagik.core.scheduler.outlook import Outlook, look
 from automagik.core.scheduler.ticker import Ticker
 from automagik.core.scheduler.values import CadenceText
 from automagik.core.tasks.manager import TaskManager
@@ -30,6 +31,7 @@ from tests.core.records import (
     add_schedules,
     add_task,
     claimed,
+    limit_source,
     opened,
     put,
     row,
@@ -171,6 +173,97 @@ def test_a_tick_takes_more_schedules_than_a_batch(
         ticker.tick()
 
     assert rows(database, "SELECT count(*) FROM tasks") == [BATCH + 1]
+
+
+class Recorder:
+    """A ready-queue that tells how many schedules were still due at each publication."""
+
+    def __init__(self, queue: CeleryReadyQueues, database: Database) -> None:
+        self.lengths, self.task_ids = queue.lengths, queue.task_ids
+        self._queue, self._database = queue, database
+        self.still_due: list[int] = []
+
+    def publish(self, deliveries: Sequence[Delivery]) -> None:
+        due = "SELECT count(*) FROM schedules WHERE next_run_at <= now()"
+        self.still_due += rows(self._database, due)
+        self._queue.publish(deliveries)
+
+
+def test_what_a_batch_has_made_goes_out_before_the_next_is_fired(
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues
+) -> None:
+    recorder = Recorder(queue, database)
+    add_schedules(database, flow, 2 * BATCH + 1)
+    limit_source(database, flow, 10 * BATCH)
+
+    with beating(database, settings, recorder, ready_queue_target=10 * BATCH) as ticker:
+        ticker.tick()
+
+    assert recorder.still_due == [BATCH + 1, 1, 0]
+
+
+def test_without_redis_all_batches_are_fired_all_the_same(
+    database: Database, settings: Settings, flow: Flow, free_port: int
+) -> None:
+    add_schedules(database, flow, 2 * BATCH + 1)
+
+    with (
+        queue_in(f"redis://127.0.0.1:{free_port}/0") as away,
+        beating(database, settings, away) as ticker,
+    ):
+        ticker.tick()
+        assert rows(database, "SELECT count(*) FROM tasks") == [2 * BATCH + 1]
+        assert rows(database, "SELECT count(*) FROM beats") == [1], "chores are done, too"
+
+
+def test_a_beat_that_was_right_about_the_next_instant_does_not_look_twice(
+    database: Database,
+    settings: Settings,
+    flow: Flow,
+    queue: CeleryReadyQueues,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+
+    def counted(connection: Connection) -> Outlook:
+        seen = look(connection)
+        looks.append("due" if seen.has_due_schedule else "nothing due")
+        return seen
+
+    monkeypatch.setattr(ticker_module, "look", counted)
+    add_schedules(database, flow, late=-SECOND / 2)
+    with beating(database, settings, queue, beat_max_wait_seconds=60) as ticker:
+        ticker.tick()
+        looks.clear()
+        ticker.tick()
+
+    assert rows(database, "SELECT state FROM tasks") == ["queued"]
+    assert looks == ["nothing due"], "after it was fired"
+
+
+def test_a_beat_that_wakes_too_early_is_not_held_up(
+    database: Database,
+    settings: Settings,
+    flow: Flow,
+    queue: CeleryReadyQueues,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when this host's clock runs fast: what it does not find is due a moment later."""
+    waits: list[timedelta] = []
+
+    def not_at_all(_: Listener, timeout: timedelta) -> list[str]:
+        waits.append(timeout)
+        return []
+
+    monkeypatch.setattr(ticker_module, "SHORTEST_BACKLOG_WAIT", timedelta(hours=1))
+    monkeypatch.setattr(Listener, "wait", not_at_all)
+    add_schedules(database, flow, late=-DAY)
+    with beating(database, settings, queue, beat_max_wait_seconds=2 * 86_400) as ticker:
+        ticker.tick()
+        ticker.tick()
+
+    assert rows(database, "SELECT id FROM tasks") == []
+    assert DAY >= waits[0] > waits[1] > DAY / 2
 
 
 def test_a_new_task_wakes_a_beat_that_waits(

@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from automagik.core.database.models import TaskRow
@@ -49,6 +49,13 @@ def test_other_codes_and_other_words_are_other_causes(
     one: tuple[str | None, str | None], other: tuple[str | None, str | None]
 ) -> None:
     assert fingerprint(*one) != fingerprint(*other)
+
+
+@given(st.text() | st.from_regex(r"[0-9a-fx /:.'\"-]{1,60}"))
+@example("0x1f and 9x1f")
+def test_a_cause_does_not_depend_on_which_digits_there_are(message: str) -> None:
+    """But for 0: messages that differ in their digits alone are grouped where they are stored."""
+    assert cause(message.translate(str.maketrans("23456789", "1" * 8))) == cause(message)
 
 
 @given(st.text(max_size=5_000))

@@ -6,48 +6,48 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnClause,
     ForeignKey,
     Index,
     UniqueConstraint,
     func,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
 
-from automagik.core.database.base import Base, new_id
+from automagik.core.database.base import Base, column, new_id
 from automagik.core.database.models.checks import PRIORITY
 
 
 class SourceRow(Base):
     __tablename__ = "sources"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    name: Mapped[str] = mapped_column(unique=True)
-    url: Mapped[str]
-    api_key_encrypted: Mapped[str | None]
-    max_parallel_runs: Mapped[int] = mapped_column(server_default=text("8"))
-    max_runs_per_minute: Mapped[int | None]
-    version: Mapped[str | None]
-    checked_at: Mapped[datetime | None]
-    project: Mapped[str | None]
+    id: ColumnClause[UUID] = column(primary_key=True, default=new_id)
+    name: ColumnClause[str] = column(unique=True)
+    url: ColumnClause[str]
+    api_key_encrypted: ColumnClause[str | None]
+    max_parallel_runs: ColumnClause[int] = column(server_default=text("8"))
+    max_runs_per_minute: ColumnClause[int | None]
+    version: ColumnClause[str | None]
+    checked_at: ColumnClause[datetime | None]
+    project: ColumnClause[str | None]
     """Whose file describes it; unset: a person made it by hand."""
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    disabled_at: Mapped[datetime | None]
+    created_at: ColumnClause[datetime] = column(server_default=func.now())
+    updated_at: ColumnClause[datetime] = column(server_default=func.now())
+    disabled_at: ColumnClause[datetime | None]
     """Since when it gets no runs; unset: it does."""
-    disabled_reason: Mapped[str | None]
+    disabled_reason: ColumnClause[str | None]
 
-    rate_used_until: Mapped[datetime | None]
+    rate_used_until: ColumnClause[datetime | None]
     """The runs that were sent use up the rate until then."""
-    breaker_failures: Mapped[int] = mapped_column(server_default=text("0"))
+    breaker_failures: ColumnClause[int] = column(server_default=text("0"))
     """How many attempts in a row found the source down."""
-    breaker_opened_at: Mapped[datetime | None]
+    breaker_opened_at: ColumnClause[datetime | None]
     """Since when it gets no runs but probes; unset: the breaker is closed."""
-    breaker_probe_at: Mapped[datetime | None]
+    breaker_probe_at: ColumnClause[datetime | None]
     """From then on one run may try whether the source is back."""
-    breaker_probe_id: Mapped[UUID | None]
+    breaker_probe_id: ColumnClause[UUID | None]
     """The task that tries."""
-    breaker_reason: Mapped[str | None]
+    breaker_reason: ColumnClause[str | None]
 
     __table_args__ = (
         CheckConstraint("max_parallel_runs > 0", name="max_parallel_runs_positive"),
@@ -63,37 +63,37 @@ class QueueRow(Base):
 
     __tablename__ = "queues"
 
-    name: Mapped[str] = mapped_column(primary_key=True)
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    paused_at: Mapped[datetime | None]
-    pause_reason: Mapped[str | None]
+    name: ColumnClause[str] = column(primary_key=True)
+    created_at: ColumnClause[datetime] = column(server_default=func.now())
+    paused_at: ColumnClause[datetime | None]
+    pause_reason: ColumnClause[str | None]
 
 
 class FlowRow(Base):
     __tablename__ = "flows"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    source_id: Mapped[UUID] = mapped_column(ForeignKey("sources.id", ondelete="RESTRICT"))
-    remote_id: Mapped[str]
-    name: Mapped[str]
-    description: Mapped[str | None]
-    endpoint_name: Mapped[str | None]
-    input_component: Mapped[str | None]
-    output_component: Mapped[str | None]
-    version_id: Mapped[UUID] = mapped_column(
+    id: ColumnClause[UUID] = column(primary_key=True, default=new_id)
+    source_id: ColumnClause[UUID] = column(ForeignKey("sources.id", ondelete="RESTRICT"))
+    remote_id: ColumnClause[str]
+    name: ColumnClause[str]
+    description: ColumnClause[str | None]
+    endpoint_name: ColumnClause[str | None]
+    input_component: ColumnClause[str | None]
+    output_component: ColumnClause[str | None]
+    version_id: ColumnClause[UUID] = column(
         # A flow and its first version are inserted in one transaction.
         ForeignKey("flow_versions.id", deferrable=True, initially="DEFERRED", use_alter=True)
     )
-    max_retries: Mapped[int | None]
-    timeout_seconds: Mapped[float | None]
-    max_parallel_runs: Mapped[int | None]
-    priority: Mapped[int | None]
-    queue: Mapped[str | None] = mapped_column(ForeignKey("queues.name"))
-    at_most_once: Mapped[bool] = mapped_column(server_default=text("false"))
-    gone_at: Mapped[datetime | None]
-    synced_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    max_retries: ColumnClause[int | None]
+    timeout_seconds: ColumnClause[float | None]
+    max_parallel_runs: ColumnClause[int | None]
+    priority: ColumnClause[int | None]
+    queue: ColumnClause[str | None] = column(ForeignKey("queues.name"))
+    at_most_once: ColumnClause[bool] = column(server_default=text("false"))
+    gone_at: ColumnClause[datetime | None]
+    synced_at: ColumnClause[datetime] = column(server_default=func.now())
+    created_at: ColumnClause[datetime] = column(server_default=func.now())
+    updated_at: ColumnClause[datetime] = column(server_default=func.now())
 
     __table_args__ = (
         UniqueConstraint("source_id", "remote_id"),
@@ -111,12 +111,12 @@ class FlowRow(Base):
 class FlowVersionRow(Base):
     __tablename__ = "flow_versions"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    flow_id: Mapped[UUID] = mapped_column(ForeignKey("flows.id", ondelete="CASCADE"))
-    number: Mapped[int]
-    content_hash: Mapped[str]
-    definition: Mapped[dict[str, Any]]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    id: ColumnClause[UUID] = column(primary_key=True, default=new_id)
+    flow_id: ColumnClause[UUID] = column(ForeignKey("flows.id", ondelete="CASCADE"))
+    number: ColumnClause[int]
+    content_hash: ColumnClause[str]
+    definition: ColumnClause[dict[str, Any]]
+    created_at: ColumnClause[datetime] = column(server_default=func.now())
 
     __table_args__ = (
         UniqueConstraint("flow_id", "content_hash"),
@@ -127,12 +127,12 @@ class FlowVersionRow(Base):
 class FlowComponentRow(Base):
     __tablename__ = "flow_components"
 
-    version_id: Mapped[UUID] = mapped_column(
+    version_id: ColumnClause[UUID] = column(
         ForeignKey("flow_versions.id", ondelete="CASCADE"), primary_key=True
     )
-    component_id: Mapped[str] = mapped_column(primary_key=True)
-    type: Mapped[str]
-    display_name: Mapped[str]
-    is_input: Mapped[bool]
-    is_output: Mapped[bool]
-    parameters: Mapped[list[Any]]
+    component_id: ColumnClause[str] = column(primary_key=True)
+    type: ColumnClause[str]
+    display_name: ColumnClause[str]
+    is_input: ColumnClause[bool]
+    is_output: ColumnClause[bool]
+    parameters: ColumnClause[list[Any]]

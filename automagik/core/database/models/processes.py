@@ -4,38 +4,36 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     CheckConstraint,
+    ColumnClause,
     Index,
-    Text,
     func,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
 
-from automagik.core.database.base import Base, new_id
+from automagik.core.database.base import Base, column, new_id
 from automagik.core.database.models.checks import one_of
 
 
 class WorkerRow(Base):
     __tablename__ = "workers"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    name: Mapped[str]
-    hostname: Mapped[str]
-    pid: Mapped[int]
-    pool: Mapped[str]
-    slots: Mapped[int]
-    queues: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    version: Mapped[str]
-    status: Mapped[str] = mapped_column(server_default=text("'online'"))
-    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    heartbeat_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    clock_offset_seconds: Mapped[float | None]
+    id: ColumnClause[UUID] = column(primary_key=True, default=new_id)
+    name: ColumnClause[str]
+    hostname: ColumnClause[str]
+    pid: ColumnClause[int]
+    pool: ColumnClause[str]
+    slots: ColumnClause[int]
+    queues: ColumnClause[list[str]]
+    version: ColumnClause[str]
+    status: ColumnClause[str] = column(server_default=text("'online'"))
+    started_at: ColumnClause[datetime] = column(server_default=func.now())
+    heartbeat_at: ColumnClause[datetime] = column(server_default=func.now())
+    clock_offset_seconds: ColumnClause[float | None]
     """How far its host's clock is ahead of PostgreSQL's."""
-    release_at: Mapped[datetime | None]
+    release_at: ColumnClause[datetime | None]
     """When a draining worker gives its runs back."""
-    stopped_at: Mapped[datetime | None]
+    stopped_at: ColumnClause[datetime | None]
 
     __table_args__ = (
         CheckConstraint(
@@ -53,15 +51,15 @@ class WorkerRow(Base):
 class BeatRow(Base):
     __tablename__ = "beats"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    hostname: Mapped[str]
-    pid: Mapped[int]
-    version: Mapped[str]
-    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    last_tick_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    clock_offset_seconds: Mapped[float | None]
+    id: ColumnClause[UUID] = column(primary_key=True, default=new_id)
+    hostname: ColumnClause[str]
+    pid: ColumnClause[int]
+    version: ColumnClause[str]
+    started_at: ColumnClause[datetime] = column(server_default=func.now())
+    last_tick_at: ColumnClause[datetime] = column(server_default=func.now())
+    clock_offset_seconds: ColumnClause[float | None]
     """How far its host's clock is ahead of PostgreSQL's."""
-    stopped_at: Mapped[datetime | None]
+    stopped_at: ColumnClause[datetime | None]
 
 
 class WatcherRow(Base):
@@ -69,5 +67,5 @@ class WatcherRow(Base):
 
     __tablename__ = "watchers"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    until: Mapped[datetime]
+    id: ColumnClause[UUID] = column(primary_key=True, default=new_id)
+    until: ColumnClause[datetime]

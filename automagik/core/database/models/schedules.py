@@ -7,15 +7,15 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnClause,
     ForeignKey,
     Identity,
     Index,
     func,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
 
-from automagik.core.database.base import Base, new_id
+from automagik.core.database.base import Base, column, new_id
 from automagik.core.database.models.checks import PRIORITY, one_of
 
 _OVERLAP = ["allow-all", "skip", "buffer-one", "buffer-all", "cancel-other", "terminate-other"]
@@ -27,21 +27,21 @@ class CalendarRow(Base):
 
     __tablename__ = "calendars"
 
-    name: Mapped[str] = mapped_column(primary_key=True)
-    project: Mapped[str | None]
+    name: ColumnClause[str] = column(primary_key=True)
+    project: ColumnClause[str | None]
     """Whose file describes it; unset: a person made it by hand."""
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_at: ColumnClause[datetime] = column(server_default=func.now())
+    updated_at: ColumnClause[datetime] = column(server_default=func.now())
 
 
 class CalendarDayRow(Base):
     __tablename__ = "calendar_days"
 
-    calendar: Mapped[str] = mapped_column(
+    calendar: ColumnClause[str] = column(
         ForeignKey("calendars.name", ondelete="CASCADE"), primary_key=True
     )
-    day: Mapped[date] = mapped_column(primary_key=True)
-    title: Mapped[str] = mapped_column(server_default=text("''"))
+    day: ColumnClause[date] = column(primary_key=True)
+    title: ColumnClause[str] = column(server_default=text("''"))
 
 
 class ScheduleRow(Base):
@@ -49,67 +49,67 @@ class ScheduleRow(Base):
 
     __tablename__ = "schedules"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    name: Mapped[str] = mapped_column(unique=True)
-    flow_id: Mapped[UUID] = mapped_column(ForeignKey("flows.id", ondelete="CASCADE"))
-    type: Mapped[str]
-    expr: Mapped[str]
-    timezone: Mapped[str]
-    anchor_at: Mapped[datetime]
-    more_cadences: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
+    id: ColumnClause[UUID] = column(primary_key=True, default=new_id)
+    name: ColumnClause[str] = column(unique=True)
+    flow_id: ColumnClause[UUID] = column(ForeignKey("flows.id", ondelete="CASCADE"))
+    type: ColumnClause[str]
+    expr: ColumnClause[str]
+    timezone: ColumnClause[str]
+    anchor_at: ColumnClause[datetime]
+    more_cadences: ColumnClause[list[Any]] = column(server_default=text("'[]'"))
     """Each with `type` and `expr`: the schedule occurs when any of its cadences does."""
-    exclusions: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
-    calendar: Mapped[str | None] = mapped_column(ForeignKey("calendars.name", ondelete="RESTRICT"))
-    on_holiday: Mapped[str] = mapped_column(server_default=text("'skip'"))
-    quiet_hours: Mapped[str | None]
-    starts_at: Mapped[datetime | None]
-    ends_at: Mapped[datetime | None]
-    dst_gap: Mapped[str] = mapped_column(server_default=text("'next'"))
-    dst_fold: Mapped[str] = mapped_column(server_default=text("'first'"))
-    after_schedule_id: Mapped[UUID | None] = mapped_column(
+    exclusions: ColumnClause[list[Any]] = column(server_default=text("'[]'"))
+    calendar: ColumnClause[str | None] = column(ForeignKey("calendars.name", ondelete="RESTRICT"))
+    on_holiday: ColumnClause[str] = column(server_default=text("'skip'"))
+    quiet_hours: ColumnClause[str | None]
+    starts_at: ColumnClause[datetime | None]
+    ends_at: ColumnClause[datetime | None]
+    dst_gap: ColumnClause[str] = column(server_default=text("'next'"))
+    dst_fold: ColumnClause[str] = column(server_default=text("'first'"))
+    after_schedule_id: ColumnClause[UUID | None] = column(
         ForeignKey("schedules.id", ondelete="CASCADE")
     )
     """Of type `after`: whose runs it follows; `expr` says which end of theirs it waits for."""
-    after_flow_id: Mapped[UUID | None] = mapped_column(ForeignKey("flows.id", ondelete="CASCADE"))
+    after_flow_id: ColumnClause[UUID | None] = column(ForeignKey("flows.id", ondelete="CASCADE"))
     """The same for all runs of a flow."""
-    labels: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
-    project: Mapped[str | None]
+    labels: ColumnClause[dict[str, Any]] = column(server_default=text("'{}'"))
+    project: ColumnClause[str | None]
     """Whose file describes it; unset: a person made it by hand."""
-    input_value: Mapped[str] = mapped_column(server_default=text("''"))
-    tweaks: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
-    session_id: Mapped[str | None]
-    priority: Mapped[int | None]
-    queue: Mapped[str | None] = mapped_column(ForeignKey("queues.name"))
-    max_retries: Mapped[int | None]
-    timeout_seconds: Mapped[float | None]
-    at_most_once: Mapped[bool | None]
-    overlap: Mapped[str] = mapped_column(server_default=text("'allow-all'"))
-    misfire: Mapped[str] = mapped_column(server_default=text("'run-once'"))
-    misfire_grace_seconds: Mapped[float | None]
-    catch_up_seconds: Mapped[float | None]
-    catch_up_order: Mapped[str] = mapped_column(server_default=text("'oldest-first'"))
-    jitter_seconds: Mapped[float | None]
-    spread_seconds: Mapped[float | None]
-    max_runs: Mapped[int | None]
-    pause_after_failures: Mapped[int | None]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    input_value: ColumnClause[str] = column(server_default=text("''"))
+    tweaks: ColumnClause[dict[str, Any]] = column(server_default=text("'{}'"))
+    session_id: ColumnClause[str | None]
+    priority: ColumnClause[int | None]
+    queue: ColumnClause[str | None] = column(ForeignKey("queues.name"))
+    max_retries: ColumnClause[int | None]
+    timeout_seconds: ColumnClause[float | None]
+    at_most_once: ColumnClause[bool | None]
+    overlap: ColumnClause[str] = column(server_default=text("'allow-all'"))
+    misfire: ColumnClause[str] = column(server_default=text("'run-once'"))
+    misfire_grace_seconds: ColumnClause[float | None]
+    catch_up_seconds: ColumnClause[float | None]
+    catch_up_order: ColumnClause[str] = column(server_default=text("'oldest-first'"))
+    jitter_seconds: ColumnClause[float | None]
+    spread_seconds: ColumnClause[float | None]
+    max_runs: ColumnClause[int | None]
+    pause_after_failures: ColumnClause[int | None]
+    created_at: ColumnClause[datetime] = column(server_default=func.now())
+    updated_at: ColumnClause[datetime] = column(server_default=func.now())
 
-    status: Mapped[str] = mapped_column(server_default=text("'active'"))
-    status_reason: Mapped[str | None]
-    paused_until: Mapped[datetime | None]
+    status: ColumnClause[str] = column(server_default=text("'active'"))
+    status_reason: ColumnClause[str | None]
+    paused_until: ColumnClause[datetime | None]
     """When a beat resumes it; unset: a person does."""
-    held_from: Mapped[datetime | None]
+    held_from: ColumnClause[datetime | None]
     """Where its clock stood when it was paused: the first occurrence that is not told yet."""
-    next_run_at: Mapped[datetime | None]
-    last_run_at: Mapped[datetime | None]
-    counts_from: Mapped[datetime] = mapped_column(server_default=func.now())
+    next_run_at: ColumnClause[datetime | None]
+    last_run_at: ColumnClause[datetime | None]
+    counts_from: ColumnClause[datetime] = column(server_default=func.now())
     """Since when the rule has been in force without a break: each occurrence after it is told."""
-    runs: Mapped[int] = mapped_column(server_default=text("0"))
+    runs: ColumnClause[int] = column(server_default=text("0"))
     """How many tasks its clock has made since `max_runs` began to count."""
-    caught_up_from: Mapped[datetime | None]
+    caught_up_from: ColumnClause[datetime | None]
     """A catch-up that goes backwards has told all from here to `caught_up_until`."""
-    caught_up_until: Mapped[datetime | None]
+    caught_up_until: ColumnClause[datetime | None]
 
     __table_args__ = (
         CheckConstraint(PRIORITY, name="priority_in_range"),
@@ -200,13 +200,13 @@ class SkippedOccurrencesRow(Base):
 
     __tablename__ = "skipped_occurrences"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    schedule_id: Mapped[UUID] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"))
-    first_at: Mapped[datetime]
-    last_at: Mapped[datetime]
+    id: ColumnClause[int] = column(Identity(always=True), type_=BigInteger, primary_key=True)
+    schedule_id: ColumnClause[UUID] = column(ForeignKey("schedules.id", ondelete="CASCADE"))
+    first_at: ColumnClause[datetime]
+    last_at: ColumnClause[datetime]
     """The last one that is meant; occurrences of the rule between the two are, too."""
-    reason: Mapped[str]
-    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    reason: ColumnClause[str]
+    recorded_at: ColumnClause[datetime] = column(server_default=func.now())
 
     __table_args__ = (
         CheckConstraint("first_at <= last_at", name="in_order"),
@@ -224,11 +224,11 @@ class FollowUpRow(Base):
 
     __tablename__ = "follow_ups"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    schedule_id: Mapped[UUID]
-    parent_task_id: Mapped[UUID]
-    parent_attempt: Mapped[int]
-    ended_at: Mapped[datetime]
+    id: ColumnClause[int] = column(Identity(always=True), type_=BigInteger, primary_key=True)
+    schedule_id: ColumnClause[UUID]
+    parent_task_id: ColumnClause[UUID]
+    parent_attempt: ColumnClause[int]
+    ended_at: ColumnClause[datetime]
 
 
 class BackfillRow(Base):
@@ -236,28 +236,28 @@ class BackfillRow(Base):
 
     __tablename__ = "backfills"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    schedule_id: Mapped[UUID] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"))
-    begin_at: Mapped[datetime]
-    end_at: Mapped[datetime]
+    id: ColumnClause[UUID] = column(primary_key=True, default=new_id)
+    schedule_id: ColumnClause[UUID] = column(ForeignKey("schedules.id", ondelete="CASCADE"))
+    begin_at: ColumnClause[datetime]
+    end_at: ColumnClause[datetime]
     """Not included."""
-    overlap: Mapped[str] = mapped_column(server_default=text("'allow-all'"))
-    max_concurrent: Mapped[int]
+    overlap: ColumnClause[str] = column(server_default=text("'allow-all'"))
+    max_concurrent: ColumnClause[int]
     """How many of its tasks may be unfinished."""
-    state: Mapped[str] = mapped_column(server_default=text("'running'"))
-    reason: Mapped[str | None]
+    state: ColumnClause[str] = column(server_default=text("'running'"))
+    reason: ColumnClause[str | None]
     """Why it was cancelled."""
-    occurrences: Mapped[int]
+    occurrences: ColumnClause[int]
     """How many its stretch had when it began."""
-    told_until: Mapped[datetime]
+    told_until: ColumnClause[datetime]
     """How far it has come: each occurrence before has a task or was passed by."""
-    made: Mapped[int] = mapped_column(server_default=text("0"))
+    made: ColumnClause[int] = column(server_default=text("0"))
     """How many tasks it has made."""
-    passed_by: Mapped[int] = mapped_column(server_default=text("0"))
+    passed_by: ColumnClause[int] = column(server_default=text("0"))
     """How many occurrences had a task already, or were left out by its overlap policy."""
-    actor: Mapped[str]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    finished_at: Mapped[datetime | None]
+    actor: ColumnClause[str]
+    created_at: ColumnClause[datetime] = column(server_default=func.now())
+    finished_at: ColumnClause[datetime | None]
 
     __table_args__ = (
         CheckConstraint("begin_at < end_at", name="in_order"),

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnClause,
     Computed,
     ForeignKey,
     Identity,
@@ -15,9 +16,8 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
 
-from automagik.core.database.base import Base, new_id
+from automagik.core.database.base import Base, column, new_id
 from automagik.core.database.models.checks import PRIORITY, one_of
 from automagik.core.tasks.states import FINAL, AttemptOutcome, TaskState
 
@@ -27,68 +27,72 @@ _UNFINISHED = one_of("state", [state for state in TaskState if not state.is_fina
 class TaskRow(Base):
     __tablename__ = "tasks"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    flow_id: Mapped[UUID] = mapped_column(ForeignKey("flows.id", ondelete="CASCADE"))
-    flow_version_id: Mapped[UUID] = mapped_column(
+    id: ColumnClause[UUID] = column(primary_key=True, default=new_id)
+    flow_id: ColumnClause[UUID] = column(ForeignKey("flows.id", ondelete="CASCADE"))
+    flow_version_id: ColumnClause[UUID] = column(
         # Checked at commit: deleting a flow deletes tasks and versions in either order.
         ForeignKey("flow_versions.id", deferrable=True, initially="DEFERRED")
     )
-    source_id: Mapped[UUID] = mapped_column(ForeignKey("sources.id"))
-    schedule_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("schedules.id", ondelete="SET NULL")
-    )
-    scheduled_for: Mapped[datetime | None]
-    backfill_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("backfills.id", ondelete="SET NULL")
-    )
-    parent_task_id: Mapped[UUID | None] = mapped_column(ForeignKey("tasks.id", ondelete="SET NULL"))
+    source_id: ColumnClause[UUID] = column(ForeignKey("sources.id"))
+    schedule_id: ColumnClause[UUID | None] = column(ForeignKey("schedules.id", ondelete="SET NULL"))
+    scheduled_for: ColumnClause[datetime | None]
+    backfill_id: ColumnClause[UUID | None] = column(ForeignKey("backfills.id", ondelete="SET NULL"))
+    parent_task_id: ColumnClause[UUID | None] = column(ForeignKey("tasks.id", ondelete="SET NULL"))
     """Whose end started it."""
-    parent_attempt: Mapped[int | None]
+    parent_attempt: ColumnClause[int | None]
 
-    input_value: Mapped[str] = mapped_column(server_default=text("''"))
-    tweaks: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
-    session_id: Mapped[str | None]
-    priority: Mapped[int] = mapped_column(server_default=text("0"))
+    input_value: ColumnClause[str] = column(server_default=text("''"))
+    tweaks: ColumnClause[dict[str, Any]] = column(server_default=text("'{}'"))
+    session_id: ColumnClause[str | None]
+    priority: ColumnClause[int] = column(server_default=text("0"))
     # Without a foreign key: a beat inserts thousands a second.
-    queue: Mapped[str] = mapped_column(server_default=text("'automagik'"))
-    max_retries: Mapped[int]
-    timeout_seconds: Mapped[float]
-    at_most_once: Mapped[bool] = mapped_column(server_default=text("false"))
-    idempotency_key: Mapped[str | None] = mapped_column(unique=True)
-    in_turn: Mapped[bool] = mapped_column(server_default=text("false"))
+    queue: ColumnClause[str] = column(server_default=text("'automagik'"))
+    max_retries: ColumnClause[int]
+    timeout_seconds: ColumnClause[float]
+    at_most_once: ColumnClause[bool] = column(server_default=text("false"))
+    idempotency_key: ColumnClause[str | None]
+    in_turn: ColumnClause[bool] = column(server_default=text("false"))
     """Whether it waits until no older task of its schedule is unfinished."""
     # Nobody waits in turn any more when the schedule is deleted.
-    waits_in_turn: Mapped[bool] = mapped_column(
+    waits_in_turn: ColumnClause[bool] = column(
         Computed("in_turn AND schedule_id IS NOT NULL"), nullable=False
     )
 
-    state: Mapped[str] = mapped_column(server_default=text("'pending'"))
-    state_reason: Mapped[str | None]
-    state_actor: Mapped[str] = mapped_column(server_default=text("'unknown'"))
-    run_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    # PostgreSQL keeps no statistics of it: plans must suit a backlog that has just come, too.
+    state: ColumnClause[str] = column(server_default=text("'pending'"))
+    state_reason: ColumnClause[str | None]
+    state_actor: ColumnClause[str] = column(server_default=text("'unknown'"))
+    run_at: ColumnClause[datetime] = column(server_default=func.now())
     # A point of priority is worth a minute of waiting, so nothing starves. This does not change
     # while a task waits, which lets an index keep the order.
-    turn_at: Mapped[datetime | None] = mapped_column(
+    turn_at: ColumnClause[datetime | None] = column(
         Computed("(run_at AT TIME ZONE 'UTC' - priority * '00:01:00'::interval) AT TIME ZONE 'UTC'")
     )
-    attempt: Mapped[int] = mapped_column(server_default=text("0"))
-    max_attempts: Mapped[int]
-    worker_id: Mapped[UUID | None]
-    lease_expires_at: Mapped[datetime | None]
+    attempt: ColumnClause[int] = column(server_default=text("0"))
+    max_attempts: ColumnClause[int]
+    worker_id: ColumnClause[UUID | None]
+    lease_expires_at: ColumnClause[datetime | None]
 
-    result: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
-    output_text: Mapped[str | None] = mapped_column(deferred=True)
-    error_code: Mapped[str | None]
-    error_message: Mapped[str | None]
+    result: ColumnClause[dict[str, Any] | None]
+    output_text: ColumnClause[str | None]
+    error_code: ColumnClause[str | None]
+    error_message: ColumnClause[str | None]
 
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    queued_at: Mapped[datetime | None]
-    started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
+    created_at: ColumnClause[datetime] = column(server_default=func.now())
+    queued_at: ColumnClause[datetime | None]
+    started_at: ColumnClause[datetime | None]
+    finished_at: ColumnClause[datetime | None]
 
     __table_args__ = (
         # The promise: an occurrence is recorded once, whoever fires it.
         UniqueConstraint("schedule_id", "scheduled_for"),
+        # A key makes one task, whoever gives it. Most have none.
+        Index(
+            "uq_tasks_idempotency_key",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
         # The end of a task starts a run once, whoever sees it; deletion of a parent.
         Index(
             "uq_tasks_parent",
@@ -155,14 +159,16 @@ class TaskRow(Base):
         Index("ix_tasks_flow_id", "flow_id", text("id DESC")),
         # Newest tasks of a schedule.
         Index("ix_tasks_schedule_id", "schedule_id", text("id DESC")),
-        # Tasks of a flow in a rare state, newest first. Those of a schedule that have not ended
-        # have an index already.
+        # Tasks of a flow in a state that is rare or has a backlog, newest first. Few are under way,
+        # and those of a schedule that have not ended have an index already.
         Index(
             "ix_tasks_flow_state",
             "flow_id",
             "state",
             text("id DESC"),
-            postgresql_where=text("state <> 'completed'"),
+            postgresql_where=text(
+                "state IN ('pending', 'waiting', 'paused', 'failed', 'cancelled')"
+            ),
         ),
         Index(
             "ix_tasks_schedule_state",
@@ -171,8 +177,6 @@ class TaskRow(Base):
             text("id DESC"),
             postgresql_where=text("state IN ('failed', 'cancelled')"),
         ),
-        # Why runs failed lately; which schedules have just failed.
-        Index("ix_tasks_failed_at", "finished_at", postgresql_where=text("state = 'failed'")),
         # Failed tasks and the like, newest first.
         Index("ix_tasks_state", "state", text("id DESC")),
         # Tasks with an error, newest first.
@@ -182,9 +186,14 @@ class TaskRow(Base):
             text("id DESC"),
             postgresql_where=text("error_code IS NOT NULL"),
         ),
-        # Retention: finished tasks, oldest first.
+        # Retention: the oldest of an outcome. Figures of what ended lately, without a look at the
+        # table; why runs failed lately; which schedules have just failed.
         Index(
-            "ix_tasks_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")
+            "ix_tasks_ended",
+            "state",
+            "finished_at",
+            postgresql_include=["flow_id", "run_at", "started_at"],
+            postgresql_where=text("finished_at IS NOT NULL"),
         ),
     )
 
@@ -192,18 +201,18 @@ class TaskRow(Base):
 class TaskAttemptRow(Base):
     __tablename__ = "task_attempts"
 
-    task_id: Mapped[UUID] = mapped_column(
+    task_id: ColumnClause[UUID] = column(
         ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True
     )
-    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    worker_id: Mapped[UUID]
-    worker_name: Mapped[str]
-    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    finished_at: Mapped[datetime | None]
-    outcome: Mapped[str | None]
-    error_code: Mapped[str | None]
-    error_message: Mapped[str | None]
-    http_status: Mapped[int | None]
+    attempt: ColumnClause[int] = column(primary_key=True, autoincrement=False)
+    worker_id: ColumnClause[UUID]
+    worker_name: ColumnClause[str]
+    started_at: ColumnClause[datetime] = column(server_default=func.now())
+    finished_at: ColumnClause[datetime | None]
+    outcome: ColumnClause[str | None]
+    error_code: ColumnClause[str | None]
+    error_message: ColumnClause[str | None]
+    http_status: ColumnClause[int | None]
 
     __table_args__ = (
         CheckConstraint(one_of("outcome", AttemptOutcome), name="outcome_known"),
@@ -220,14 +229,14 @@ class TaskEventRow(Base):
 
     __tablename__ = "task_events"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
-    attempt: Mapped[int]
-    from_state: Mapped[str | None]
-    to_state: Mapped[str]
-    actor: Mapped[str]
-    reason: Mapped[str | None]
-    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    id: ColumnClause[int] = column(Identity(always=True), type_=BigInteger, primary_key=True)
+    task_id: ColumnClause[UUID] = column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    attempt: ColumnClause[int]
+    from_state: ColumnClause[str | None]
+    to_state: ColumnClause[str]
+    actor: ColumnClause[str]
+    reason: ColumnClause[str | None]
+    at: ColumnClause[datetime] = column(server_default=func.clock_timestamp())
 
     __table_args__ = (
         # The history of a task.
@@ -238,13 +247,13 @@ class TaskEventRow(Base):
 class TaskLogRow(Base):
     __tablename__ = "task_logs"
 
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"))
-    attempt: Mapped[int]
-    at: Mapped[datetime]
-    level: Mapped[str]
-    component: Mapped[str]
-    message: Mapped[str]
+    id: ColumnClause[int] = column(Identity(always=True), type_=BigInteger, primary_key=True)
+    task_id: ColumnClause[UUID] = column(ForeignKey("tasks.id", ondelete="CASCADE"))
+    attempt: ColumnClause[int]
+    at: ColumnClause[datetime]
+    level: ColumnClause[str]
+    component: ColumnClause[str]
+    message: ColumnClause[str]
 
     __table_args__ = (
         CheckConstraint(one_of("level", ["debug", "info", "warning", "error"]), name="level_known"),
