@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
-import psycopg2
 import pytest
 from sqlalchemy import Connection, text
 
@@ -81,7 +80,7 @@ def test_after_an_error_its_connection_is_not_used_again(database: Database) -> 
         run(connection)
         server = connection.scalar(text("SELECT pg_backend_pid()"))
         connection.execute(text("DEALLOCATE doubled"))
-    with pytest.raises(psycopg2.Error), database.transaction() as connection:
+    with pytest.raises(DatabaseUnreachable), database.transaction() as connection:
         run(connection)
     with database.transaction() as connection:
         assert run(connection)

@@ -231,7 +231,7 @@ def test_a_beat_that_was_right_about_the_next_instant_does_not_look_twice(
         return seen
 
     monkeypatch.setattr(ticker_module, "look", counted)
-    add_schedules(database, flow, late=-SECOND / 2)
+    add_schedules(database, flow, every=SECOND, late=-SECOND / 2)
     with beating(database, settings, queue, beat_max_wait_seconds=60) as ticker:
         ticker.tick()
         looks.clear()
