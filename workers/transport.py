@@ -57,6 +57,13 @@ class Channel(kombu_redis.Channel):
             self._take_more()
         return is_read
 
+    def basic_ack(self, delivery_tag: Any, multiple: bool = False) -> None:  # noqa: FBT001, FBT002
+        """A worker that was full takes the next delivery at once: its loop may sleep for long."""
+        super().basic_ack(delivery_tag, multiple)  # type: ignore[no-untyped-call]
+        is_waiting = self._in_poll and not self.connection.cycle._paused_brpop  # noqa: SLF001
+        if not is_waiting and self.connection.loop is not None:
+            self.connection.loop.call_soon(_look_again)
+
     def _take_more(self) -> None:
         room = self.qos.can_consume_max_estimate() or 0
         for queue in self._queue_cycle.consume(len(self.active_queues)):
@@ -99,6 +106,15 @@ class Channel(kombu_redis.Channel):
 
 class Transport(kombu_redis.Transport):
     Channel = Channel
+    loop: Any = None
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        self.loop = loop
+        super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]
+
+
+def _look_again() -> None:
+    """What the loop does before it sleeps again is all that is wanted."""
 
 
 def _message(item: bytes, *, queue: str) -> dict[str, Any] | None:

@@ -14,17 +14,25 @@ from automagik.core.flows.exceptions import MalformedAnswer
 
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """PostgreSQL has no NUL in text, and a lone surrogate is no character."""
+_SUSPECT = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]|\0")
+"""What makes such a text, written as an escape or not, or JSON that is not UTF-8."""
 MAIN_OUTPUTS = ("message", "text")
 
 
 def parse_answer(body: bytes) -> Any:
     """The JSON of a source, cleaned. Raises MalformedAnswer."""
     try:
-        return clean_answer(json.loads(body))
+        answer = json.loads(body, parse_float=_finite, parse_constant=lambda _: None)
+        return clean_answer(answer) if _SUSPECT.search(body) else answer
     except ValueError:
         raise MalformedAnswer("The answer is not JSON.") from None
     except RecursionError:
         raise MalformedAnswer("The answer's JSON is nested too deeply.") from None
+
+
+def _finite(number: str) -> float | None:
+    value = float(number)
+    return value if math.isfinite(value) else None
 
 
 def clean_answer(answer: Any) -> Any:

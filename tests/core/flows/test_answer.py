@@ -76,9 +76,10 @@ def test_what_is_no_json_is_a_malformed_answer(body: bytes) -> None:
         parse_answer(body)
 
 
+TEXT = st.text(st.characters() | st.sampled_from("\0\ud800\udfff"))
 JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    st.none() | st.booleans() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
 
@@ -87,6 +88,12 @@ JSON = st.recursive(
 def test_cleaning_twice_changes_nothing_more(answer: Any) -> None:
     clean = clean_answer(answer)
     assert clean_answer(clean) == clean
+
+
+@given(answer=JSON, ascii_only=st.booleans())
+def test_whatever_is_parsed_is_clean(answer: Any, *, ascii_only: bool) -> None:
+    body = json.dumps(answer, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    assert parse_answer(body) == clean_answer(answer)
 
 
 @given(outputs=JSON)
