@@ -1,13 +1,17 @@
 """What the transport adds to kombu's, on a real Redis."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
+from uuid import uuid4
 
 import pytest
+import redis
 from kombu.connection import Connection
 
 from automagik.core.embedded.redis_server import EmbeddedRedis
@@ -47,3 +51,55 @@ def test_a_busy_connection_that_is_lost_can_be_closed(own_redis: EmbeddedRedis) 
         connection.collect(socket_timeout=1)
     with suppress(*connection.connection_errors):
         connection.close()
+
+
+def test_a_worker_takes_at_once_what_it_has_room_for_and_redis_keeps_the_rest(
+    own_redis: EmbeddedRedis,
+) -> None:
+    connect: Any = Connection
+    taken: list[Any] = []
+    with connect(own_redis.url, transport="workers.transport:Transport") as connection:
+        channel = connection.default_channel
+        channel.basic_qos(prefetch_count=5)
+        channel.queue_declare("waiting")
+        channel.basic_consume("waiting", no_ack=False, callback=taken.append, consumer_tag="me")
+        deliver(own_redis.url, 9)
+        with redis.Redis.from_url(own_redis.url) as client:
+            connection.drain_events(timeout=10)
+            assert (len(taken), client.llen("waiting")) == (5, 4)
+
+            for message in taken[:3]:
+                message.ack()
+            connection.drain_events(timeout=10)
+            assert (len(taken), client.llen("waiting")) == (8, 1)
+            assert client.keys("unacked*") == []
+
+
+def test_an_acknowledgement_wakes_the_loop_only_when_it_takes_nothing(
+    own_redis: EmbeddedRedis,
+) -> None:
+    connect: Any = Connection
+    taken: list[Any] = []
+    with connect(own_redis.url, transport="workers.transport:Transport") as connection:
+        channel = connection.default_channel
+        channel.basic_qos(prefetch_count=1)
+        channel.queue_declare("waiting")
+        channel.basic_consume("waiting", no_ack=False, callback=taken.append, consumer_tag="me")
+        connection.transport.loop = loop = Mock()
+        deliver(own_redis.url, 2)
+        connection.drain_events(timeout=10)
+        taken[0].ack()
+        assert loop.call_soon.call_count == 1
+
+        connection.drain_events(timeout=10)
+        taken[1].ack()
+        connection.transport.cycle.on_poll_start()
+        loop.reset_mock()
+        taken[1].channel.basic_ack("of long ago")
+        assert loop.call_soon.call_count == 0
+
+
+def deliver(redis_url: str, count: int) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        for _ in range(count):
+            client.rpush("waiting", json.dumps({"headers": {"id": str(uuid4())}}))
