@@ -43,7 +43,8 @@ _ORDERS = {
     "schedules": ("name", "- 1"),
     "workers": ("name", "- 1"),
 }
-# Ids are UUIDv7 of the instant of creation. Flow 1 has half of the tasks, flow 50 next to none.
+# Ids are UUIDv7 of the instant of creation. Flow 1 has half of the tasks, flow 50 next to none. One
+# of a thousand was paused and forgotten.
 _TASKS = """
 WITH made AS (
     INSERT INTO tasks (id, flow_id, flow_version_id, source_id, schedule_id, scheduled_for,
@@ -54,21 +55,21 @@ WITH made AS (
             || lpad(to_hex(n % 4096), 3, '0') || '8' || lpad(to_hex(n), 15, '0'))::uuid,
         f.id, f.version_id, f.source_id, s.id, CASE WHEN s.id IS NOT NULL THEN d.at END,
         'Tell me something about number ' || n, '{}', 3, 4, 600, d.state, d.at,
-        CASE WHEN d.state = 'pending' THEN 0 ELSE 1 END,
-        CASE WHEN d.state <> 'pending' THEN w.id END,
+        CASE WHEN d.state = 'paused' THEN 0 ELSE 1 END,
+        CASE WHEN d.state <> 'paused' THEN w.id END,
         CASE WHEN d.state = 'completed'
             THEN jsonb_build_object('outputs', repeat(md5(n::text), 6)) END,
         CASE WHEN d.state = 'completed' THEN repeat(md5(n::text), 3) END,
         CASE WHEN d.state = 'failed'
             THEN (ARRAY['AM-SRC', 'AM-TIMEOUT', 'worker_lost'])[1 + n % 3] END,
         CASE WHEN d.state = 'failed' THEN 'There is no city number ' || n END,
-        d.at, d.at, CASE WHEN d.state <> 'pending' THEN d.at + interval '50 ms' END,
-        CASE WHEN d.state <> 'pending'
+        d.at, d.at, CASE WHEN d.state <> 'paused' THEN d.at + interval '50 ms' END,
+        CASE WHEN d.state <> 'paused'
             THEN d.at + interval '50 ms' + n % 9000 * interval '1 ms' END
     FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) n
     CROSS JOIN LATERAL (
         SELECT CAST(:begin AS timestamptz) + n * CAST(:step AS interval) AS at,
-            CASE WHEN n % 1000 = 0 THEN 'pending' WHEN n % 100 < 7 THEN 'failed'
+            CASE WHEN n % 1000 = 0 THEN 'paused' WHEN n % 100 < 7 THEN 'failed'
                 WHEN n % 100 < 10 THEN 'cancelled' ELSE 'completed' END AS state,
             -- Half of what is left goes to the next flow.
             least(:flows, 1 + floor(-log(2, 1 - random()::numeric))) AS flow
@@ -84,9 +85,10 @@ WITH made AS (
 ), told AS (
     INSERT INTO task_events (task_id, attempt, from_state, to_state, actor, at)
     SELECT m.id, m.attempt, e.former, e.latter, 'history', m.created_at
-    FROM made m CROSS JOIN LATERAL (VALUES (NULL, 'pending'), ('pending', 'queued'),
-        ('queued', 'running'), ('running', m.state)) e (former, latter)
-    WHERE m.attempt = 1 OR e.former IS NULL
+    FROM made m CROSS JOIN LATERAL (VALUES (1, NULL, 'pending'), (1, 'pending', 'queued'),
+        (1, 'queued', 'running'), (1, 'running', m.state), (0, NULL, 'pending'),
+        (0, 'pending', 'paused')) e (attempt, former, latter)
+    WHERE e.attempt = m.attempt
 )
 INSERT INTO task_logs (task_id, attempt, at, level, component, message)
 SELECT m.id, 1, m.created_at, 'info', 'flow', 'line ' || line || ' of what it said'

@@ -97,14 +97,24 @@ def _newest(
 ) -> Select[Any]:
     conditions = [*_conditions(connection, wanted), *_older_than(after)]
     newest = query.where(*conditions).order_by(TaskRow.id.desc()).limit(limit)
-    return _in_states(newest, wanted.states, limit=limit) if wanted.states else newest
+    return _in_states(newest, wanted, limit=limit) if wanted.states else newest
 
 
-def _in_states(newest: Select[Any], states: Sequence[TaskState], *, limit: int) -> Select[Any]:
+def _in_states(newest: Select[Any], wanted: TaskFilter, *, limit: int) -> Select[Any]:
     """One short walk along an index per state: (state, id DESC) has no order across states."""
-    walks = [newest.where(TaskRow.state == state).subquery() for state in set(states)]
+    walks = [newest.where(_is_in(state, wanted)).subquery() for state in set(wanted.states)]
     merged = union_all(*(select(walk) for walk in walks)).subquery()
     return select(merged).order_by(merged.c.id.desc()).limit(limit)
+
+
+def _is_in(state: TaskState, wanted: TaskFilter) -> ColumnElement[bool]:
+    """Most tasks of a flow or a schedule are completed, which PostgreSQL is not told otherwise.
+
+    Said so, it walks along the newest of them, and does not collect all that are completed first.
+    """
+    if state is TaskState.COMPLETED and (wanted.flow or wanted.schedule):
+        return TaskRow.state.not_in([other for other in TaskState if other is not state])
+    return TaskRow.state == state
 
 
 def _searched(

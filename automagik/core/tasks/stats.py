@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from automagik.core.tasks.states import FINAL
 
-MOST = 100_000
+MOST = 50_000
 """So many tasks are looked at, the newest."""
 SPANS = 24
 """In so many equal parts of the time the ends are counted."""
@@ -18,8 +18,11 @@ _SHARES = (0.5, 0.95, 0.99)
 # outcome is a walk along ix_tasks_ended, and the newest of all are merged.
 _ENDED = " UNION ALL ".join(
     f"""
-    SELECT flow_id, state, finished_at, run_at, started_at FROM tasks
-    WHERE state = '{state}' AND finished_at > now() - :age
+    (
+        SELECT flow_id, state, finished_at, run_at, started_at FROM tasks
+        WHERE state = '{state}' AND finished_at > now() - :age
+        ORDER BY finished_at DESC LIMIT :most
+    )
     """  # noqa: S608  (a word of our own)
     for state in sorted(FINAL)
 )
