@@ -12,6 +12,7 @@ from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import Delivery, ReadyQueues
 from automagik.core.scheduler.places import FREE, LOCK_SOURCES, Locked, locked_source
 from automagik.core.scheduler.rate import TOLERANCE
+from automagik.core.tasks.states import DISPATCHABLE
 
 # A queue that nobody takes from gets nothing while others are served: its deliveries would hold the
 # places of their sources. A worker that starts anew is seen until it counts as silent.
@@ -38,12 +39,13 @@ SELECT locked.*, (SELECT jsonb_object_agg(name, target) FROM targets) AS targets
 # unfinished task is looked at, those of backfills apart. It may go when no other is under way: ids
 # grow with time, but two beats may disagree about it by a little.
 #
-# Somebody may be cancelling one of them right now, and keeps it.
+# Somebody may be cancelling one of them right now, and keeps it. The states are an argument, or
+# PostgreSQL might go through all that are pending instead of taking a task by its id.
 _MARK_QUEUED = Prepared(
     "mark_queued",
     f"""
-WITH RECURSIVE places AS MATERIALIZED (
-    SELECT * FROM ({FREE}) free_or_not WHERE free > 0
+WITH RECURSIVE counted AS MATERIALIZED ({FREE}), places AS MATERIALIZED (
+    SELECT * FROM counted WHERE free > 0
 ), limited AS (
     SELECT f.id, f.max_parallel_runs - (
         SELECT count(*) FROM tasks u
@@ -109,7 +111,7 @@ WITH RECURSIVE places AS MATERIALIZED (
     ORDER BY r.turn_at
     LIMIT :batch
 ), taken AS MATERIALIZED (
-    SELECT chosen.* FROM chosen JOIN tasks t USING (id) WHERE t.state IN ('pending', 'waiting')
+    SELECT chosen.* FROM chosen JOIN tasks t USING (id) WHERE t.state = ANY(:states)
     FOR NO KEY UPDATE OF t SKIP LOCKED
 ), marked AS (
     UPDATE tasks SET state = 'queued', queued_at = now(), state_actor = :actor, state_reason = NULL
@@ -123,6 +125,7 @@ SELECT id, source_id, queue, flow, schedule FROM marked ORDER BY turn_at
     queues="text[]",
     rooms="int[]",
     batch="int",
+    states="text[]",
     actor="text",
 )
 
@@ -174,6 +177,7 @@ def _mark(
         queues=list(rooms),
         rooms=list(rooms.values()),
         batch=BATCH,
+        states=sorted(DISPATCHABLE),
         actor=actor,
     )
 

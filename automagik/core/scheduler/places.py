@@ -20,10 +20,10 @@ PROBE_PATIENCE = timedelta(minutes=1)
 # back or lost.
 _MAY_BE_TRIED = """
 (s.breaker_probe_at IS NULL OR s.breaker_probe_at <= now()
-    OR s.breaker_probe_id IS NOT NULL AND NOT EXISTS (
-        SELECT FROM tasks p WHERE p.id = s.breaker_probe_id
-            AND (p.state IN ('queued', 'running') OR p.state = 'waiting' AND p.run_at > now())
-    ))
+    OR s.breaker_probe_id IS NOT NULL AND NOT coalesce((
+        SELECT p.state IN ('queued', 'running') OR p.state = 'waiting' AND p.run_at > now()
+        FROM tasks p WHERE p.id = s.breaker_probe_id
+    ), false))
 """
 
 _UNDER_WAY = """
@@ -34,15 +34,19 @@ SELECT count(*) FROM tasks u WHERE u.source_id = s.id AND u.state IN ('queued', 
 # sends for a source at a time. Tasks of other sources go out meanwhile through the other beats.
 # It is not FOR UPDATE, which would make everybody wait who inserts a task of the source. A source
 # without a free place is not locked: a beat with a backlog looks many times a second.
+#
+# Whether a source has a due task tells the first of its own, not the first of all: those of another
+# one that gets no runs may be a million.
 LOCK_SOURCES = f"""
 SELECT s.id, s.max_runs_per_minute, s.rate_used_until, now() AS now,
     s.breaker_opened_at IS NOT NULL AS probes
 FROM sources s
 WHERE s.disabled_at IS NULL AND {_MAY_BE_TRIED}
 AND (s.rate_used_until IS NULL OR s.rate_used_until <= now() + :tolerance)
-AND EXISTS (
-    SELECT FROM tasks t
+AND (
+    SELECT true FROM tasks t
     WHERE t.source_id = s.id AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
+    ORDER BY t.queue, t.waits_in_turn, t.turn_at LIMIT 1
 ) AND (s.breaker_opened_at IS NOT NULL OR s.max_parallel_runs > ({_UNDER_WAY}))
 FOR NO KEY UPDATE SKIP LOCKED
 """  # noqa: S608  (the parts are constants)

@@ -1,6 +1,8 @@
 """Due tasks go to a real ready-queue: in order, within limits, and never lost."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
@@ -10,7 +12,9 @@ import pytest
 import redis
 from sqlalchemy import Connection, func, text
 
+from automagik.core.config import Settings
 from automagik.core.database.models import TaskRow, WorkerRow
+from automagik.core.database.prepared import plan_once
 from automagik.core.database.session import Database
 from automagik.core.exceptions import RedisUnreachable
 from automagik.core.flows.values import Flow
@@ -29,6 +33,7 @@ from tests.core.records import (
     claimed,
     dying,
     limit_source,
+    opened,
     put,
     rows,
     task,
@@ -40,6 +45,14 @@ from workers.ready_queue import CeleryReadyQueues
 HOUR = timedelta(hours=1)
 
 UNDER_WAY = "SELECT count(*) FROM tasks WHERE state = 'queued'"
+MANY = """
+INSERT INTO tasks (id, flow_id, flow_version_id, source_id, max_retries, max_attempts,
+    timeout_seconds)
+SELECT gen_random_uuid(), id, version_id, source_id, 3, 4, 60
+FROM flows, generate_series(1, :count) WHERE id = :flow
+"""
+LOCK = "EXPLAIN EXECUTE lock_sources ('1 second', 300, '1 minute')"
+MARK = "EXPLAIN EXECUTE mark_queued ('{}', '{}', '{}', '{}', 500, '{}', 'me')"
 TAKE_ALL = """
 UPDATE tasks SET state = 'paused'
 WHERE id IN (SELECT id FROM tasks WHERE state = 'queued' FOR UPDATE SKIP LOCKED) RETURNING id
@@ -62,6 +75,14 @@ def send_lost(database: Database, queue: ReadyQueues, overdue: timedelta = MINUT
         return reconciler.reconcile(connection)
 
 
+def tasks_by(plan: Sequence[str]) -> Sequence[str]:
+    """The indexes by which tasks are read."""
+    scans = re.compile(
+        r"Scan using (\w+) on tasks|Bitmap Index Scan on (ix_tasks\w+)|Seq Scan on tasks"
+    )
+    return [found[1] or found[2] for line in plan if (found := scans.search(line))]
+
+
 class Unreliable:
     """A Redis that goes away between the count and the publish."""
 
@@ -73,6 +94,32 @@ class Unreliable:
 
     def task_ids(self, names: Iterable[str]) -> set[UUID]:  # noqa: ARG002
         return set()
+
+
+class TestPlans:
+    """Of statements that are planned once, as those of a beat are."""
+
+    @pytest.fixture
+    def database(self, settings: Settings) -> Iterator[Database]:
+        with opened(settings.require_database_url()) as database:
+            plan_once(database.engine)
+            yield database
+
+    @pytest.mark.parametrize("count", [0, 20_000])
+    def test_tasks_are_found_by_their_turns_and_ids_however_many_there_are(
+        self, database: Database, flow: Flow, queue: CeleryReadyQueues, count: int
+    ) -> None:
+        add_task(database, flow)
+        with database.transaction() as connection:
+            connection.execute(text(MANY), {"flow": flow.id, "count": count})
+            connection.execute(text("ANALYZE tasks"))
+            sending(connection, queue)
+            lock, mark = (connection.scalars(text(explain)).all() for explain in (LOCK, MARK))
+
+        of_lock, of_mark = Counter(tasks_by(lock)), Counter(tasks_by(mark))
+        assert of_lock["ix_tasks_dispatchable"] == of_mark["ix_tasks_dispatchable"] == 1
+        assert of_mark["pk_tasks"] >= 2, "to lock them and to mark them"
+        assert "ix_tasks_run_at" not in of_lock | of_mark
 
 
 class TestOrder:
