@@ -60,9 +60,11 @@ class Channel(kombu_redis.Channel):
     def basic_ack(self, delivery_tag: Any, multiple: bool = False) -> None:  # noqa: FBT001, FBT002
         """A worker that was full takes the next delivery at once: its loop may sleep for long."""
         super().basic_ack(delivery_tag, multiple)  # type: ignore[no-untyped-call]
-        is_waiting = self._in_poll and not self.connection.cycle._paused_brpop  # noqa: SLF001
-        if not is_waiting and self.connection.loop is not None:
-            self.connection.loop.call_soon(_look_again)
+        transport = self.connection
+        if transport is None or transport.loop is None:  # closed meanwhile, or nobody waits
+            return
+        if not self._in_poll or transport.cycle._paused_brpop:  # noqa: SLF001
+            transport.loop.call_soon(_look_again)
 
     def _take_more(self) -> None:
         room = self.qos.can_consume_max_estimate() or 0

@@ -98,6 +98,9 @@ def test_an_acknowledgement_wakes_the_loop_only_when_it_takes_nothing(
         taken[1].channel.basic_ack("of long ago")
         assert loop.call_soon.call_count == 0
 
+    taken[1].channel.basic_ack("of a run that outlived the connection")
+    assert loop.call_soon.call_count == 0
+
 
 def deliver(redis_url: str, count: int) -> None:
     with redis.Redis.from_url(redis_url) as client:

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from automagik.core.tasks.states import HAS_RUN
+
 logger = logging.getLogger(__name__)
 
 RECENT = timedelta(minutes=1)
@@ -14,17 +16,17 @@ RECENT = timedelta(minutes=1)
 
 # A run that was cancelled says nothing about the flow, one of a backfill nothing about the present.
 # What ended before the schedule was resumed or changed, which writes `updated_at`, is forgiven.
-_FAILS = """
+_FAILS = f"""
 (
     SELECT count(*) = s.pause_after_failures AND bool_and(failed) FROM (
         SELECT t.state = 'failed' AND t.finished_at > greatest(s.counts_from, s.updated_at)
             AS failed
         FROM tasks t
-        WHERE t.schedule_id = s.id AND t.state IN ('completed', 'failed') AND t.backfill_id IS NULL
+        WHERE t.schedule_id = s.id AND t.{HAS_RUN} AND t.backfill_id IS NULL
         ORDER BY t.id DESC LIMIT s.pause_after_failures
     ) ended
 )
-"""
+"""  # noqa: S608  (a constant)
 
 _FAILING = text(f"""
 SELECT s.id FROM schedules s WHERE s.id = ANY(:schedules) AND {_FAILS}

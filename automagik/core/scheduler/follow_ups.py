@@ -27,6 +27,7 @@ from automagik.core.scheduler.parents import PARENT_COLUMNS, PARENT_NAMES, paren
 from automagik.core.scheduler.policies import Overlap, Policies
 from automagik.core.scheduler.policy_columns import COLUMNS, policies_of
 from automagik.core.scheduler.skipped import tell_skipped
+from automagik.core.tasks.states import HAS_RUN
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ _OF_SERIES = " UNION ALL ".join(
     (
         SELECT r.state FROM tasks r
         WHERE r.{noun}_id = c.after_{noun}_id AND {{which}}
-            AND r.state IN ('completed', 'failed') AND r.backfill_id IS NULL
+            AND r.{HAS_RUN} AND r.backfill_id IS NULL
         ORDER BY r.id {{order}} LIMIT 1
     )
     """  # noqa: S608  (constants)

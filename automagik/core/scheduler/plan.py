@@ -13,7 +13,7 @@ from itertools import chain, islice
 from math import inf
 
 from automagik.core.scheduler.cadence import Cadence
-from automagik.core.scheduler.policies import CatchUpOrder, Misfire, Overlap, Policies
+from automagik.core.scheduler.policies import CatchUpOrder, Misfire, Policies
 
 AT_A_TIME = 100
 """So many occurrences of one schedule are looked at in one transaction, if all of them run."""
@@ -79,21 +79,14 @@ class Firing:
 
 def plan(rule: Cadence, standing: Standing, *, policies: Policies, grace: timedelta) -> Firing:
     """What is at most `grace` late runs one by one; on the rest the policies decide."""
-    if _is_plain(standing, policies=policies, grace=grace):
+    counts = policies.overlap.looks_back or policies.max_runs is not None
+    is_on_time = timedelta() <= standing.now - standing.due <= grace
+    if is_on_time and not counts and standing.told is None:
         following = rule.next_after(standing.due)
+        # As most do it comes alone: there is nothing to weigh.
         if following is None or following > standing.now:
             return Firing(runs=(Run(at=standing.due),), next_run_at=following)
     return weighed(rule, standing, policies=policies, grace=grace)
-
-
-def _is_plain(standing: Standing, *, policies: Policies, grace: timedelta) -> bool:
-    """Whether an occurrence that comes alone runs, as most do: there is nothing to weigh."""
-    return (
-        policies.overlap is Overlap.ALLOW_ALL
-        and policies.max_runs is None
-        and standing.told is None
-        and timedelta() <= standing.now - standing.due <= grace
-    )
 
 
 def weighed(rule: Cadence, standing: Standing, *, policies: Policies, grace: timedelta) -> Firing:

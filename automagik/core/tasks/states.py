@@ -48,6 +48,12 @@ _S = TaskState
 
 FINAL: frozenset[TaskState] = frozenset({_S.COMPLETED, _S.FAILED, _S.CANCELLED})
 DISPATCHABLE: frozenset[TaskState] = frozenset({_S.PENDING, _S.WAITING})
+HAS_RUN = "state NOT IN ('cancelled', 'paused', 'pending', 'queued', 'running', 'waiting')"
+"""In SQL, of the tasks that completed or failed: nearly all that there are.
+
+In these words PostgreSQL does not take them for few, which it would collect and sort: it has no
+statistics of states. docs/decisions/0008.
+"""
 
 TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
     _S.PENDING: frozenset({_S.QUEUED, _S.RUNNING, _S.PAUSED, _S.CANCELLED}),
