@@ -67,7 +67,7 @@ def measure(stack: Stack, seconds: float, *, beat: int, worker: int) -> Iterator
 
 def rows_written(stack: Stack) -> Mapping[str, int]:
     """By table, since it was made."""
-    with stack.database.glance() as connection:
+    with stack.database.transaction() as connection:
         return {row.relname: row.written for row in connection.execute(_WRITTEN)}
 
 

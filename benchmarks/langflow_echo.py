@@ -112,7 +112,7 @@ def run_ours(stack: Stack, runs: int) -> float:
         seconds=_WAIT_SECONDS,
         pause=_LOOK_SECONDS,
     )
-    with stack.database.glance() as connection:
+    with stack.database.transaction() as connection:
         return float(connection.scalar(_SPAN, {"runs": runs}))
 
 

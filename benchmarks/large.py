@@ -84,7 +84,7 @@ def feed(stack: Stack, worker: int, arguments: argparse.Namespace) -> Phase:
     span, (small_now, large_now) = time.monotonic() - begun, _both(stack)
     fed = small + int(arguments.seconds * arguments.rate)
     wait_until(lambda: _completed(stack, SMALL) == fed, what="the small runs")
-    with stack.database.glance() as connection:
+    with stack.database.transaction() as connection:
         spans = [float(each) for each in connection.scalars(_SPANS, {"flow": SMALL})]
     return Phase(
         small_ms=spans[_WARM_UP:],

@@ -138,7 +138,7 @@ class Stack:
 
     def scalar(self, statement: object) -> int:
         """The one number that a statement gives."""
-        with self.database.glance() as connection:
+        with self.database.transaction() as connection:
             return int(connection.scalar(statement) or 0)  # type: ignore[call-overload]
 
     def server_cpu_seconds(self) -> float:

@@ -54,12 +54,6 @@ class Database:
         with self.transaction() as connection, long_statements(connection):
             yield connection
 
-    @contextmanager
-    def glance(self) -> Iterator[Connection]:
-        """For one reading statement: without the round trips of a transaction."""
-        with translated(), self.engine.connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
-
     def listen(self, channel: str) -> "Listener":
         return Listener(self.engine, channel)
 
@@ -83,12 +77,6 @@ class Within(Database):
     @contextmanager
     def long_transaction(self) -> Iterator[Connection]:
         """As patient as the other is."""
-        with self.transaction() as connection:
-            yield connection
-
-    @contextmanager
-    def glance(self) -> Iterator[Connection]:
-        """Sees what the transaction has done."""
         with self.transaction() as connection:
             yield connection
 

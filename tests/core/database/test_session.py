@@ -26,8 +26,6 @@ def test_who_works_within_a_transaction_sees_it_and_leaves_its_pool(settings: Se
         connection.execute(text("CREATE TEMPORARY TABLE here AS SELECT 1 AS one"))
         with within.transaction() as one, within.long_transaction() as two:
             assert one is two is connection
-        with within.glance() as glance:
-            assert glance.scalar(text("SELECT one FROM here")) == 1
         with within.listen(WAKE) as listener:
             with database.transaction() as other:
                 notify(other, WAKE, "hello")

@@ -20,7 +20,6 @@ class Office:
         self.batches: list[list[int]] = []
         self.may_go_on = Event()
         self.has_begun = Event()
-        self.at_once = 0
         self._busy = Lock()
 
     def ask(self, number: int) -> int:
