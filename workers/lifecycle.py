@@ -76,11 +76,12 @@ def give_runs_back() -> None:
 
 @lru_cache(maxsize=1)
 def _task_runner(pid: int) -> TaskRunner:
-    ledger = Ledger(_database(pid), get_settings(), _worker())
+    heartbeat = _heartbeat(pid)
+    ledger = Ledger(_database(pid), get_settings(), _worker(), full_sources=heartbeat.full_sources)
     return TaskRunner(
         ledger=ledger,
         worker=_worker(),
-        heartbeat=_heartbeat(pid),
+        heartbeat=heartbeat,
         call=flow_call(ledger),
         random=Random(),  # noqa: S311  (spreads retries, protects nothing)
     )

@@ -16,8 +16,9 @@ from automagik.core.database.trouble import forget_stale_connections, translated
 
 WAKE = "automagik_wake"
 """Beats listen: something is due earlier than they think."""
-CANCEL = "automagik_cancel"
-"""Workers listen: the named running task was cancelled, or the named worker drains."""
+TO_WORKERS = "automagik_workers"
+"""Workers listen: the named running task was cancelled, the named worker drains, or a beat wants to
+hear when the named source has a free place."""
 
 # So often a listener that hears nothing asks whether anybody is there.
 _ASK_EVERY = timedelta(seconds=10)

@@ -13,6 +13,7 @@ from automagik.core.database.session import WAKE, Database, Listener
 from automagik.core.database.trouble import translated
 from automagik.core.exceptions import AutomagikError, RedisUnreachable
 from automagik.core.scheduler.backfills import advance
+from automagik.core.scheduler.backlog import SHORTEST_WAIT, Backlog
 from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.chores import Chores
 from automagik.core.scheduler.delivery import ReadyQueues
@@ -23,16 +24,11 @@ from automagik.core.scheduler.outlook import Outlook, look
 from automagik.core.scheduler.pauses import end_pauses
 from automagik.core.scheduler.reaper import reap
 from automagik.core.scheduler.reconcile import Reconciler
-from automagik.core.tasks.workers import LIVE_LEASES
+from automagik.core.tasks.liveness import LIVE_LEASES
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# While due tasks wait for a free place at their source or in their queue: a share of the time that
-# they have waited, so that little of it is lost and a beat does not ask all day at full speed.
-BACKLOG_SHARE = 0.1
-SHORTEST_BACKLOG_WAIT = timedelta(milliseconds=50)
-LONGEST_BACKLOG_WAIT = timedelta(seconds=1)
 ERROR_WAIT = timedelta(seconds=1)
 # While a backfill runs: what it waits for may end without a notification.
 LONGEST_BACKFILL_WAIT = timedelta(seconds=1)
@@ -70,7 +66,7 @@ class Ticker:
         self._trouble: str | None = None
         self._set_aside: Exception | None = None
         self._is_held_up = False
-        self._progress_at = time.monotonic()
+        self._backlog = Backlog()
 
     def tick(self) -> None:
         """Does what is due and waits for the next instant, a notification, or a few seconds."""
@@ -111,28 +107,30 @@ class Ticker:
         goes_on = outlook.has_backfill and bool(self._apart(self._advance))
         try:
             if outlook.has_work and self._in_transactions(self._dispatch):
-                self._progress_at = time.monotonic()
+                self._backlog.moved()
         finally:
             did_chores = self._chores.do(outlook)
         if outlook.has_work or did_chores:
             outlook = self._look()
         if not outlook.has_due_task:
-            self._progress_at = time.monotonic()
+            self._backlog.moved()
         self._reconcile(outlook)
         if goes_on:
             return timedelta()
         longest = timedelta(seconds=self._settings.beat_max_wait_seconds)
         if outlook.has_backfill:
             longest = min(longest, LONGEST_BACKFILL_WAIT)
-        return self._until_next(outlook, longest=longest, backlog=self._backlog_wait())
+        return self._until_next(outlook, longest=longest, backlog=self._backlog_wait(outlook))
 
     def _until_next(self, outlook: Outlook, *, longest: timedelta, backlog: timedelta) -> timedelta:
         wait = outlook.wait(longest=longest, backlog=backlog)
-        return max(wait, SHORTEST_BACKLOG_WAIT) if self._is_held_up else wait
+        return max(wait, SHORTEST_WAIT) if self._is_held_up else wait
 
-    def _backlog_wait(self) -> timedelta:
-        blocked = timedelta(seconds=time.monotonic() - self._progress_at)
-        return min(LONGEST_BACKLOG_WAIT, max(SHORTEST_BACKLOG_WAIT, BACKLOG_SHARE * blocked))
+    def _backlog_wait(self, outlook: Outlook) -> timedelta:
+        if not outlook.has_due_task:
+            return SHORTEST_WAIT
+        with translated():
+            return self._backlog.wait(self._listening().connection)
 
     def _expected(self) -> Outlook | None:
         """What the last look has foreseen, if it says that something is due by now."""

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, select, text
 
 from automagik.core.database.models import TaskRow
 from automagik.core.database.models.checks import one_of
-from automagik.core.database.session import CANCEL, WAKE, notify
+from automagik.core.database.session import TO_WORKERS, WAKE, notify
 from automagik.core.exceptions import Conflict, NotFound
 from automagik.core.tasks.states import FINAL, TaskState, can_become
 
@@ -81,7 +81,7 @@ def cancel_all(
     """Those of them that have not ended; returns how many."""
     if not ids:
         return 0
-    arguments = {"ids": list(ids), "actor": actor, "reason": reason, "channel": CANCEL}
+    arguments = {"ids": list(ids), "actor": actor, "reason": reason, "channel": TO_WORKERS}
     return len(connection.execute(_CANCEL, arguments).all())
 
 

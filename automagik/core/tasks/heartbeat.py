@@ -12,10 +12,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from automagik.core.database.session import CANCEL, Database, Listener
+from automagik.core.database.session import TO_WORKERS, Database, Listener
 from automagik.core.exceptions import AutomagikError
 from automagik.core.flows.run_handle import AbortReason, RunHandle
 from automagik.core.tasks.claim import Claim, Claimant
+from automagik.core.tasks.full_sources import FullSources
 from automagik.core.tasks.host_clock import HostClock
 from automagik.core.tasks.log import TaskLog, flush
 from automagik.core.tasks.presence import worker_alive
@@ -66,6 +67,8 @@ class Heartbeat:
         self._worker = worker
         self._lease = lease
         self._announces = announces
+        self.full_sources = FullSources()
+        """As heard on the same channel."""
         self._clock = HostClock()
         # By attempt too: a worker that froze may be given its own lost task again.
         self._runs: dict[tuple[UUID, int], HeldRun] = {}
@@ -93,7 +96,7 @@ class Heartbeat:
     def _loop(self) -> None:
         while not self._stopping.is_set():
             try:
-                with self._database.listen(CANCEL) as listener:
+                with self._database.listen(TO_WORKERS) as listener:
                     self._beat_while_connected(listener)
             except AutomagikError as error:
                 logger.warning("Heartbeat: %s", error.message)
@@ -114,6 +117,7 @@ class Heartbeat:
                     next_beat = min(next_beat, time.monotonic() + until_release.total_seconds())
             left = timedelta(seconds=next_beat - time.monotonic())
             named = listener.wait(min(FLUSH_EVERY, left))
+            self.full_sources.hear(named)
             if named and self._is_concerned(named):
                 next_beat = time.monotonic()
             logs = [run.log for run in self._held() if run.log.unwritten]

@@ -18,11 +18,12 @@ from sqlalchemy import Connection
 
 from automagik.core.config import Settings
 from automagik.core.database.exceptions import DatabaseUnreachable
-from automagik.core.database.session import Database
+from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.flows.breaker import found_down
 from automagik.core.flows.flow_rows import definition_of
 from automagik.core.tasks.claim import Claim, Claimant, claim, claim_free, was_claimed
 from automagik.core.tasks.finish import Ending, Finish, finish, finish_free, was_finished
+from automagik.core.tasks.full_sources import FullSources
 from automagik.core.tasks.log import TaskLog, write_lines
 from automagik.core.tasks.together import FailedTogether, Together
 
@@ -47,10 +48,18 @@ MANY_LINES = 100
 class Ledger:
     """One for all threads of a process. Each method tries again while PostgreSQL is away."""
 
-    def __init__(self, database: Database, settings: Settings, worker: Claimant) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        worker: Claimant,
+        *,
+        full_sources: FullSources,
+    ) -> None:
         self._database = database
         self._settings = settings
         self._worker = worker
+        self._full_sources = full_sources
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._claims = Together(self._claim_free, most=AT_ONCE)
         self._ends = Together(self._finish_free, most=AT_ONCE)
@@ -116,11 +125,18 @@ class Ledger:
                 return was_finished(connection, end.claim, end.ending)
             if end.ending.source_is_up is False:
                 self._count_against_source(connection, end)
+            self._tell_of_places(connection, [end])
             return True
 
     def _finish_free(self, ends: Sequence[Finish]) -> list[bool]:
         with self._database.transaction() as connection:
-            return finish_free(connection, ends, actor=self._worker.name)
+            finished = finish_free(connection, ends, actor=self._worker.name)
+            self._tell_of_places(connection, ends)
+            return finished
+
+    def _tell_of_places(self, connection: Connection, ends: Sequence[Finish]) -> None:
+        if any(end.claim.source_id in self._full_sources for end in ends):
+            notify(connection, WAKE)
 
     def _count_against_source(self, connection: Connection, end: Finish) -> None:
         found_down(

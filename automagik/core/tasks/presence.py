@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, text, update
 from automagik import __version__
 from automagik.core.database.base import new_id
 from automagik.core.database.models import BeatRow, WorkerRow
-from automagik.core.database.session import CANCEL, notify
+from automagik.core.database.session import TO_WORKERS, notify
 from automagik.core.tasks.claim import Claimant
 
 
@@ -63,7 +63,7 @@ def worker_draining(connection: Connection, worker_id: UUID, *, grace: timedelta
         .values(status="draining", release_at=func.now() + grace)
     )
     # All its processes learn now when that is.
-    notify(connection, CANCEL, str(worker_id))
+    notify(connection, TO_WORKERS, str(worker_id))
 
 
 def worker_stopped(connection: Connection, worker_id: UUID) -> None:

@@ -10,6 +10,7 @@ from automagik.core.exceptions import AutomagikError, Unreachable
 from automagik.core.flows.exceptions import RemoteError, RunCancelled
 from automagik.core.flows.remote import RunAnswer
 from automagik.core.flows.run_handle import AbortReason, RunHandle
+from automagik.core.logs.subject import Subject, turn_to
 from automagik.core.tasks.claim import Claim, Claimant
 from automagik.core.tasks.finish import Ending, decide
 from automagik.core.tasks.heartbeat import Heartbeat, HeldRun
@@ -54,9 +55,11 @@ class TaskRunner:
 
     def run(self, task_id: UUID) -> Report | None:
         """None when there was nothing to claim: a delivery may come twice, or too late."""
+        turn_to(Subject(task_id=task_id))
         claimed = self._ledger.claim(task_id)
         if claimed is None:
             return None
+        turn_to(_subject(claimed))
         run = HeldRun(
             claim=claimed,
             log=TaskLog(claimed.task_id, claimed.attempt),
@@ -106,6 +109,15 @@ class TaskRunner:
         run.log.say("worker", words, level="warning")
         self._ledger.keep(run.log)
         return Report(claim=claimed, outcome=Disowned(reason=reason), ending=None)
+
+
+def _subject(claimed: Claim) -> Subject:
+    return Subject(
+        task_id=claimed.task_id,
+        attempt=claimed.attempt,
+        flow=claimed.flow_name,
+        schedule=claimed.schedule_name,
+    )
 
 
 def _broken_off(reason: AbortReason | None) -> Outcome:

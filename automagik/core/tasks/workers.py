@@ -11,10 +11,9 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 from automagik.core.database.lookup import nearest
 from automagik.core.database.models import BeatRow, TaskRow, WorkerRow
 from automagik.core.exceptions import Ambiguous, NotFound
+from automagik.core.tasks.liveness import LIVE_LEASES
 from automagik.core.tasks.states import TaskState
 
-LIVE_LEASES = 2
-"""Who gave no sign of life for so many leases is gone."""
 RECENTLY = timedelta(hours=1)
 SHORTEST_ID = 4
 """So many characters of an id are enough to mean it."""

@@ -10,7 +10,7 @@ from sqlalchemy import func
 
 from automagik.core.config import Settings
 from automagik.core.database.models import ScheduleRow, TaskRow
-from automagik.core.database.session import CANCEL, Database
+from automagik.core.database.session import TO_WORKERS, Database
 from automagik.core.flows.values import Flow
 from automagik.core.scheduler.coverage import find_gaps
 from automagik.core.scheduler.dispatch import dispatch
@@ -277,7 +277,7 @@ class TestOverlap:
         ended = add_task(database, flow, schedule_id=schedule_id, state=TaskState.FAILED)
         make_due(database, schedule_id)
 
-        with database.listen(CANCEL) as listener:
+        with database.listen(TO_WORKERS) as listener:
             fire_once(database, settings)
             assert listener.wait(MINUTE) == [str(running)]
 

@@ -18,6 +18,7 @@ from automagik.core.database.session import Database, Listener
 from automagik.core.embedded.redis_server import EmbeddedRedis
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.values import Flow
+from automagik.core.scheduler import backlog as backlog_module
 from automagik.core.scheduler import ticker as ticker_module
 from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import Delivery, ReadyQueues
@@ -255,7 +256,7 @@ def test_a_beat_that_wakes_too_early_is_not_held_up(
         waits.append(timeout)
         return []
 
-    monkeypatch.setattr(ticker_module, "SHORTEST_BACKLOG_WAIT", timedelta(hours=1))
+    monkeypatch.setattr(ticker_module, "SHORTEST_WAIT", timedelta(hours=1))
     monkeypatch.setattr(Listener, "wait", not_at_all)
     add_schedules(database, flow, late=-DAY)
     with beating(database, settings, queue, beat_max_wait_seconds=2 * 86_400) as ticker:
@@ -264,6 +265,33 @@ def test_a_beat_that_wakes_too_early_is_not_held_up(
 
     assert rows(database, "SELECT id FROM tasks") == []
     assert DAY >= waits[0] > waits[1] > DAY / 2
+
+
+def test_a_beat_that_has_asked_the_workers_for_a_place_looks_seldom(
+    database: Database,
+    settings: Settings,
+    flow: Flow,
+    queue: CeleryReadyQueues,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[timedelta] = []
+
+    def not_at_all(_: Listener, timeout: timedelta) -> list[str]:
+        waits.append(timeout)
+        return []
+
+    monkeypatch.setattr(backlog_module, "LONGEST_WAIT", timedelta(minutes=1))
+    monkeypatch.setattr(Listener, "wait", not_at_all)
+    limit_source(database, flow, 1)
+    add_task(database, flow)
+    add_task(database, flow)
+    with beating(database, settings, queue, beat_max_wait_seconds=60) as ticker:
+        ticker.tick()
+        ticker.tick()
+
+    short, long = waits
+    assert short == backlog_module.SHORTEST_WAIT
+    assert timedelta(seconds=50) < long <= timedelta(minutes=1)
 
 
 def test_a_new_task_wakes_a_beat_that_waits(
@@ -338,7 +366,7 @@ def test_a_due_schedule_that_somebody_holds_is_not_looked_at_all_the_time(
     queue: CeleryReadyQueues,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ticker_module, "SHORTEST_BACKLOG_WAIT", 2 * SECOND)
+    monkeypatch.setattr(ticker_module, "SHORTEST_WAIT", 2 * SECOND)
     [schedule_id] = add_schedules(database, flow)
     hold = select(ScheduleRow.id).where(ScheduleRow.id == schedule_id).with_for_update()
     with beating(database, settings, queue) as ticker:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from automagik.core.database.session import CANCEL, WAKE, Database
+from automagik.core.database.session import TO_WORKERS, WAKE, Database
 from automagik.core.exceptions import Conflict, NotFound
 from automagik.core.tasks.manager import TaskManager
 from automagik.core.tasks.states import AttemptOutcome, TaskState
@@ -30,7 +30,7 @@ class TestCancel:
         self, database: Database, tasks: TaskManager, task: Task
     ) -> None:
         start(database, task.id)
-        with database.listen(CANCEL) as listener:
+        with database.listen(TO_WORKERS) as listener:
             tasks.cancel(task.id, actor="cli")
 
             assert listener.wait(SOON) == [str(task.id)]

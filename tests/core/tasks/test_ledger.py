@@ -15,6 +15,7 @@ from automagik.core.flows.values import Flow
 from automagik.core.tasks import ledger as ledger_module
 from automagik.core.tasks.claim import Claim
 from automagik.core.tasks.finish import decide
+from automagik.core.tasks.full_sources import FullSources
 from automagik.core.tasks.ledger import ALONE, LARGE_ANSWER, Ledger
 from automagik.core.tasks.log import TaskLog
 from automagik.core.tasks.outcome import Completed
@@ -34,7 +35,7 @@ def flow(database: Database) -> Flow:
 
 @pytest.fixture
 def ledger(database: Database, settings: Settings) -> Ledger:
-    return Ledger(database, settings, add_worker(database))
+    return Ledger(database, settings, add_worker(database), full_sources=FullSources())
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def site_of(database: Database, settings: Settings) -> Iterator[Site]:
     lease = timedelta(seconds=settings.lease_seconds)
     heartbeat = Heartbeat(database, worker, lease=lease, announces=True)
     heartbeat.start()
-    ledger = Ledger(database, settings, worker)
+    ledger = Ledger(database, settings, worker, full_sources=heartbeat.full_sources)
     with DemoServer(api_key=API_KEY, faults=faults) as server:
         add_source(database, settings, server)
         FlowSync(database, settings).sync()
