@@ -1,6 +1,5 @@
 """The ready-queues in Redis, as Celery's workers read them."""
 
-import json
 import os
 from base64 import b64encode
 from collections import defaultdict
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 import redis
 from celery import Celery
 from celery.events.event import Event
@@ -93,7 +93,7 @@ def _message(
 ) -> bytes:
     """As Kombu's Redis transport writes it."""
     message = {
-        "body": b64encode(json.dumps(body).encode()).decode(),
+        "body": b64encode(orjson.dumps(body)).decode(),
         "content-type": "application/json",
         "content-encoding": "utf-8",
         "headers": headers,
@@ -106,7 +106,7 @@ def _message(
             "delivery_info": to,
         },
     }
-    return json.dumps(message).encode()
+    return orjson.dumps(message)
 
 
 @contextmanager

@@ -1,11 +1,9 @@
 """Tasks of schedules come into being: one statement for a whole batch."""
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
+import orjson
 from sqlalchemy import Connection, text
 
 from automagik.core.config import Settings
@@ -72,8 +70,4 @@ def arguments(
 
 def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
     """As `jsonb_to_recordset` reads them."""
-    return json.dumps(rows, default=_jsonable)
-
-
-def _jsonable(value: datetime | UUID) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    return orjson.dumps(rows).decode()

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TypeVar
 
@@ -148,15 +149,18 @@ class Ticker:
         return self._listener
 
     def _fire_all(self) -> int:
-        """Batch by batch; what one has made goes out before the next is looked at."""
-        total = 0
-        while True:
-            fired = self._in_transaction(self._fire)
-            total += fired
-            if fired < BATCH:
-                return total
-            if self._set_aside is None:
-                self._apart(lambda: self._in_transaction(self._dispatch))
+        """Batch by batch; what one has made goes out while the next is made."""
+        total, sent = 0, None
+        with ThreadPoolExecutor(1) as sender:
+            while (fired := self._in_transaction(self._fire)) == BATCH:
+                total += fired
+                if sent is not None:
+                    self._apart(sent.result)
+                if self._set_aside is None:
+                    sent = sender.submit(self._in_transaction, self._dispatch)
+        if sent is not None:
+            self._apart(sent.result)
+        return total + fired
 
     def _fire(self, connection: Connection) -> int:
         return fire(connection, settings=self._settings, actor=self._actor)
