@@ -1,11 +1,12 @@
 """A thousand runs in flight on one worker process: what it holds, and what it costs.
 
-    uv run python -m benchmarks.in_flight [--flying 1000] [--delay 10] [--seconds 60] [--peers none]
+    uv run python -m benchmarks.in_flight [--flying 1000] [--delay 10] [--waves 6] [--peers none]
 
-The source ends each run after `--delay` seconds. Measured over `--seconds` once all slots are
-taken: completed runs, memory of the worker, connections to PostgreSQL of everything together,
-leases lost and attempts beyond the first. The peer raw-threads is Celery with requests and as many
-threads.
+The source ends each run after `--delay` seconds, so runs come and go in waves of `--flying`. The
+rate is that of whole waves, from the end of one to the end of the last: between two other instants
+it would depend on where they lie. Meanwhile: memory of the worker, connections to PostgreSQL of
+everything together, leases lost and attempts beyond the first. The peer raw-threads is Celery with
+requests and as many threads.
 """
 
 import argparse
@@ -26,6 +27,13 @@ FLOW = "benchmark"
 _POLL_SECONDS = 0.25
 _RUNNING = text("SELECT count(*) FROM tasks WHERE state = 'running'")
 _COMPLETED = text("SELECT count(*) FROM tasks WHERE state = 'completed'")
+# From the end of the first wave.
+_RATE = text("""
+SELECT :count / extract(epoch FROM max(finished_at) - min(finished_at)) FROM (
+    SELECT finished_at FROM tasks WHERE state = 'completed'
+    ORDER BY finished_at OFFSET :flying - 1 LIMIT :count + 1
+) ended
+""")
 _REPEATED = text("SELECT count(*) FROM task_attempts WHERE attempt > 1")
 _LOST = text("SELECT count(*) FROM task_attempts WHERE outcome = 'worker_lost'")
 # But that of who asks.
@@ -50,8 +58,8 @@ def main() -> None:
     arguments = _arguments()
     with Stack() as stack, running_stub(stack, delay=arguments.delay) as stub:
         add_echo_flow(stack.database, FLOW, url=stub.url)
-        # All that can end until then, and as many again that begin.
-        count = int(arguments.flying * (arguments.seconds / arguments.delay + 6))
+        # All slots are still taken when the last wave ends.
+        count = arguments.flying * (arguments.waves + 3)
         with stack.beat(), stack.worker(concurrency=arguments.flying) as worker:
             add_tasks(stack.database, FLOW, count, input_value="hello")
             seen = watch(stack, worker, arguments)
@@ -66,14 +74,16 @@ def watch(stack: Stack, worker: int, arguments: argparse.Namespace) -> Flight:
     )
     say("all slots are taken")
     seen = Flight()
-    begun, completed = time.monotonic(), stack.scalar(_COMPLETED)
     spending = Spending(stack, worker=[worker])
-    while (span := time.monotonic() - begun) < arguments.seconds:
+    count = arguments.flying * arguments.waves
+    while stack.scalar(_COMPLETED) < arguments.flying + count:
         seen.rss.append(rss_mb(worker))
         seen.connections.append(stack.scalar(_CONNECTIONS))
         seen.running.append(stack.scalar(_RUNNING))
         time.sleep(_POLL_SECONDS)
-    seen.per_second = (stack.scalar(_COMPLETED) - completed) / span
+    with stack.database.transaction() as connection:
+        found = {"count": count, "flying": arguments.flying}
+        seen.per_second = float(connection.scalar(_RATE, found))
     seen.cores = spending.cores()
     return seen
 
@@ -85,11 +95,11 @@ def peers(stack: Stack, stub: Stub, arguments: argparse.Namespace) -> dict[str, 
         stack,
         f"{stub.url}/api/v1/run/echo",
         task="ask",
-        count=int(arguments.flying * (arguments.seconds / arguments.delay + 2)),
+        count=arguments.flying * (arguments.waves + 2),
         concurrency=arguments.flying,
         # Celery has taken messages long before it begins with them.
         done=lambda: stub.ended() - ended,
-        longest=arguments.seconds,
+        longest=arguments.waves * arguments.delay,
     )
     return {name: each.per_second for name, each in found.items()}
 
@@ -110,7 +120,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flying", type=int, default=1000)
     parser.add_argument("--delay", type=float, default=10)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--waves", type=int, default=6)
     parser.add_argument("--peers", default="none")
     return parser.parse_args()
 

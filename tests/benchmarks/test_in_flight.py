@@ -6,7 +6,7 @@ pytestmark = pytest.mark.system
 
 
 def test_runs_in_flight_keep_their_leases() -> None:
-    found = benchmark("in_flight", "--flying", "20", "--delay", "1", "--seconds", "3")
+    found = benchmark("in_flight", "--flying", "20", "--delay", "1", "--waves", "2")
     assert found["completed"]["ours"] > 0
     assert found["memory of the worker"]["ours"] > 0
     assert found["connections to PostgreSQL"]["ours"] > 0
