@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -56,13 +56,7 @@ def test_a_busy_connection_that_is_lost_can_be_closed(own_redis: EmbeddedRedis) 
 def test_a_worker_takes_at_once_what_it_has_room_for_and_redis_keeps_the_rest(
     own_redis: EmbeddedRedis,
 ) -> None:
-    connect: Any = Connection
-    taken: list[Any] = []
-    with connect(own_redis.url, transport="workers.transport:Transport") as connection:
-        channel = connection.default_channel
-        channel.basic_qos(prefetch_count=5)
-        channel.queue_declare("waiting")
-        channel.basic_consume("waiting", no_ack=False, callback=taken.append, consumer_tag="me")
+    with consuming(own_redis.url, prefetch=5) as (connection, taken):
         deliver(own_redis.url, 9)
         with redis.Redis.from_url(own_redis.url) as client:
             connection.drain_events(timeout=10)
@@ -78,13 +72,7 @@ def test_a_worker_takes_at_once_what_it_has_room_for_and_redis_keeps_the_rest(
 def test_an_acknowledgement_wakes_the_loop_only_when_it_takes_nothing(
     own_redis: EmbeddedRedis,
 ) -> None:
-    connect: Any = Connection
-    taken: list[Any] = []
-    with connect(own_redis.url, transport="workers.transport:Transport") as connection:
-        channel = connection.default_channel
-        channel.basic_qos(prefetch_count=1)
-        channel.queue_declare("waiting")
-        channel.basic_consume("waiting", no_ack=False, callback=taken.append, consumer_tag="me")
+    with consuming(own_redis.url, prefetch=1) as (connection, taken):
         connection.transport.loop = loop = Mock()
         deliver(own_redis.url, 2)
         connection.drain_events(timeout=10)
@@ -100,6 +88,19 @@ def test_an_acknowledgement_wakes_the_loop_only_when_it_takes_nothing(
 
     taken[1].channel.basic_ack("of a run that outlived the connection")
     assert loop.call_soon.call_count == 0
+
+
+@contextmanager
+def consuming(redis_url: str, *, prefetch: int) -> Iterator[tuple[Any, list[Any]]]:
+    """A connection of a worker, and the messages that it has taken."""
+    connect: Any = Connection
+    taken: list[Any] = []
+    with connect(redis_url, transport="workers.transport:Transport") as connection:
+        channel = connection.default_channel
+        channel.basic_qos(prefetch_count=prefetch)
+        channel.queue_declare("waiting")
+        channel.basic_consume("waiting", no_ack=False, callback=taken.append, consumer_tag="me")
+        yield connection, taken
 
 
 def deliver(redis_url: str, count: int) -> None:

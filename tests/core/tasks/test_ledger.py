@@ -20,12 +20,15 @@ from automagik.core.tasks.ledger import ALONE, LARGE_ANSWER, Ledger
 from automagik.core.tasks.log import TaskLog
 from automagik.core.tasks.outcome import Completed
 from automagik.core.tasks.states import TaskState
+from tests.core.embedded.patience import eventually
 from tests.core.records import add_task, add_worker, attempts, rows, task
 from tests.core.tasks.rows import add_flow
 
 PATIENCE = 20
 MANY = 40
 CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+
+LOCKED = f"{CONNECTIONS} AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture
@@ -176,8 +179,8 @@ def test_however_many_threads_wait_few_connections_are_used(
     with database.transaction() as connection:
         connection.execute(text("SELECT FROM tasks FOR UPDATE"))
         waiting = [pool.submit(ledger.claim, task_id) for task_id in task_ids]
-        while rows(database, f"{CONNECTIONS} AND wait_event_type = 'Lock'") != [ALONE]:
-            assert not any(each.done() for each in waiting)
+        assert eventually(lambda: rows(database, LOCKED) == [ALONE], seconds=PATIENCE)
+        assert not any(each.done() for each in waiting)
         # Who holds the rows, who asks, and the one that writes for all.
         assert rows(database, CONNECTIONS)[0] <= ALONE + 3
 

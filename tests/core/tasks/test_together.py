@@ -7,6 +7,7 @@ from threading import Event, Lock
 import pytest
 
 from automagik.core.tasks.together import FailedTogether, Together
+from tests.core.embedded.patience import eventually
 
 PATIENCE = 10
 UNLUCKY = -1
@@ -44,8 +45,7 @@ def queued_up(office: Office, pool: ThreadPoolExecutor, numbers: Sequence[int]) 
     first = pool.submit(office.ask, numbers[0])
     assert office.has_begun.wait(PATIENCE)
     rest = [pool.submit(office.ask, number) for number in numbers[1:]]
-    while office.waiting() < len(rest):
-        pass
+    assert eventually(lambda: office.waiting() == len(rest), seconds=PATIENCE)
     office.may_go_on.set()
     return [future.result(PATIENCE) for future in (first, *rest)]
 
