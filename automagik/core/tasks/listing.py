@@ -22,7 +22,7 @@ from automagik.core.tasks.values import Task
 
 STRIDE = 1_000
 """So many tasks are read at a time where their texts are searched."""
-CLOCKS_DIFFER = timedelta(hours=1)
+CLOCKS_DIFFER = timedelta(minutes=10)
 """An id carries the clock of the host that made it, which may be wrong by so much at most."""
 
 
