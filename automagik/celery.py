@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery, concurrency
+from celery.bin.beat import beat
 from celery.bin.worker import worker
 
 from automagik.core.exceptions import AutomagikError
+from workers import logs
 
 # What Celery has imported stays. To look for garbage among it, time and again, would be a tenth of
 # the time that a start takes.
@@ -39,6 +41,11 @@ for option in worker.params:
     option.default = _DEFAULTS.get(option.name, option.default)
     if option.name == "include":
         option.callback = _with_ours
+
+# Celery's command line has imported Flower if it is there.
+flower = sys.modules.get("flower.command")
+for command in (worker, beat, *([flower.flower] if flower else [])):
+    logs.begin_with(command)
 
 try:
     app.conf.broker_url  # noqa: B018  (reads the settings now, to say in one line what is missing)

@@ -13,6 +13,8 @@ from automagik.cli.command_tree import CommandHelp, Parameter, command_tree, wal
 from automagik.cli.error_guide import error_guide
 from automagik.cli.man_page import man_page
 from automagik.cli.settings_guide import settings_guide
+from automagik.core.metrics import families
+from automagik.core.metrics.families import Family
 from automagik.core.tasks.states import TRANSITIONS, TaskState
 from docs.json_page import json_page
 from docs.json_schema import Schema
@@ -35,6 +37,7 @@ def pages() -> dict[str, str]:
         "settings.md": _page(_settings()),
         "errors.md": _page(_errors()),
         "states.md": _page(_states()),
+        "metrics.md": _page(_metrics()),
         "automagik.1": man_page(),
         "json.md": _page(json_page()),
         **{f"json/{each.file}": _document(each.schema) for each in EVERYTHING},
@@ -55,6 +58,24 @@ def _states() -> Iterator[str]:
         yield from (f"    {state} --> {each}" for each in TaskState if each in TRANSITIONS[state])
     yield from (f"    {state} --> [*]" for state in TaskState if state.is_final)
     yield from ("```", "", "[What each of them means](../glossary.md#states-of-a-task)")
+
+
+def _metrics() -> Iterator[str]:
+    yield from ("# Metrics", "", "[How they are made and read](../metrics.md)")
+    yield from ("", "## What is so at the moment of a scrape", "")
+    yield from _families(families.PRESENT)
+    yield from ("", "## What is counted from a server's start on", "")
+    yield "A histogram `name` has the series `name_bucket`, `name_sum` and `name_count`."
+    yield ""
+    yield from _families(families.COUNTED)
+
+
+def _families(found: Sequence[Family]) -> Iterator[str]:
+    yield "| name | type | labels | meaning | a scrape reads |"
+    yield "| --- | --- | --- | --- | --- |"
+    for each in found:
+        labels = ", ".join(f"`{label}`" for label in each.labels)
+        yield f"| `{each.name}` | {each.kind} | {labels} | {_cell(each.meaning)} | {each.cost} |"
 
 
 def _page(lines: Iterator[str]) -> str:

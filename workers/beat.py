@@ -16,6 +16,7 @@ from automagik.core.exceptions import AutomagikError
 from automagik.core.queues import ensure_queue
 from automagik.core.scheduler.ticker import Ticker
 from workers.ready_queue import CeleryReadyQueues
+from workers.service_manager import ServiceManager
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +44,15 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]
             host=socket.gethostname(),
             pid=os.getpid(),
         )
+        self._manager = ServiceManager()
+        self._manager.tell("READY=1")
 
     def tick(self, *_: Any, **__: Any) -> float:
         """The ticker waits by itself, so Celery need not sleep."""
         self._ticker.tick()
+        self._manager.tell("WATCHDOG=1")
         return 0.0
 
     def close(self) -> None:
+        self._manager.tell("STOPPING=1")
         self._ticker.close()

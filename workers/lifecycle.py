@@ -143,7 +143,7 @@ def _register(sender: Any, **_: Any) -> None:
                 clock_offset=measured_offset(connection),
             )
     except AutomagikError as error:
-        sys.stderr.write(f"automagik: {error.message} {error.hint or ''}\n")
+        logger.critical("automagik: %s %s", error.message, error.hint or "")
         sys.exit(error.exit_code)
     # Children of the prefork pool share what nobody writes to, such as marks of the collector.
     gc.collect()

@@ -49,8 +49,10 @@ ENTRIES = {
         "Show how many runs ended, how, and how long they took.", "Work", is_group=False
     ),
     "queues": Entry("What tasks wait in; pause and resume it.", "Servers"),
+    "beats": Entry("The processes that make schedules run.", "Servers"),
     "workers": Entry("The processes that run tasks.", "Servers"),
     "config": Entry("Settings: what counts, and who says so.", "Servers"),
+    "metrics": Entry("Figures for Prometheus.", "Servers"),
     "db": Entry("Create and migrate the database.", "Servers"),
 }
 

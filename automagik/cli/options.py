@@ -58,6 +58,10 @@ Timeout = Annotated[
     ),
 ]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show changes until Ctrl-C.")]
+HostChecked = Annotated[
+    str | None,
+    typer.Option("--host", metavar="HOST", help="The host that it runs on; by default this one."),
+]
 Labels = Annotated[
     list[str] | None,
     typer.Option(

@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from automagik.core.embedded.lock import stack_is_running
 from automagik.core.exceptions import ConfigurationError
+from automagik.core.logs.log_format import LogFormat
 from automagik.core.scheduler.exceptions import InvalidCadence
 from automagik.core.scheduler.interval import parse_every
 from automagik.core.settings.exceptions import InvalidSettings, SettingProblem
@@ -107,6 +108,9 @@ class Settings(Readable):
     breaker_pause_seconds: float = Field(10.0, gt=0, allow_inf_nan=False)
     """How long until one run tries whether it is back; doubled each time that it is not."""
 
+    log_format: LogFormat = LogFormat.AUTO
+    """How beats and workers write their logs: json, console, or auto: console on a terminal."""
+
     worker_concurrency: int = Field(10, ge=1)
     """How many runs a worker has at a time, unless it is started with another number."""
     drain_seconds: float = Field(20.0, ge=0, allow_inf_nan=False)
@@ -121,10 +125,10 @@ class Settings(Readable):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The files speak last, and only of what nobody above them has said."""
+        """Files say only what nobody above them has said, so some may stand above `.env`."""
         said = read_layers(cls, init_settings()).of_files()
         files = InitSettingsSource(settings_cls, init_kwargs=said)
-        return (init_settings, env_settings, dotenv_settings, files)
+        return (init_settings, env_settings, files, dotenv_settings)
 
     @field_validator("timezone")
     @classmethod

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from automagik.core.config import Settings
 from automagik.core.exceptions import ConfigurationError
+from automagik.core.logs.redaction import hide
 
 if TYPE_CHECKING:  # Most who hold a keyring never open it.
     from cryptography.fernet import MultiFernet
@@ -62,9 +63,11 @@ class Keyring:
                 f" and {self.file} does not exist."
             )
         try:
-            return SecretStr(self._fernet(keys).decrypt(token.encode()).decode())
+            secret = self._fernet(keys).decrypt(token.encode()).decode()
         except (InvalidToken, UnicodeError) as error:
             raise SecretUnreadable(hint=self._hint()) from error
+        hide(secret)
+        return SecretStr(secret)
 
     def _keys(self) -> str | None:
         if self.configured is not None:

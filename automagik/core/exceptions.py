@@ -25,6 +25,7 @@
     │   ├── InvalidSettings             settings/exceptions.py
     │   └── SecretUnreadable            encryption.py
     ├── EmbeddedError                   1   500   AM-EMBEDDED     embedded/exceptions.py
+    ├── NotAlive                        1   503   AM-NOT-ALIVE    tasks/exceptions.py
     └── RemoteError                     5   502   AM-SRC          flows/exceptions.py
 
 The numbers are the exit code of the command line and the status of the API. The class docstring is

@@ -13,7 +13,7 @@ from automagik.core.database.lookup import nearest
 from automagik.core.database.models import QueueRow
 from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.exceptions import InvalidInput, NotFound
-from automagik.core.tasks.workers import LIVE_LEASES
+from automagik.core.tasks.liveness import LIVE_LEASES
 
 MOST_COUNTED = 10_000
 """So many tasks of a backlog are counted: beyond that nobody waits for a number."""
@@ -44,8 +44,7 @@ class Queue:
     @property
     def waiting(self) -> str:
         """How many tasks could start or are on their way, as people read it."""
-        more = "+" if self.due >= MOST_COUNTED else ""
-        return f"{self.due + self.queued:,}{more}"
+        return _counted(self.due + self.queued, is_more=self.due >= MOST_COUNTED)
 
     @property
     def is_deserted(self) -> bool:
@@ -53,10 +52,8 @@ class Queue:
         return self.workers == 0 and self.paused_at is None and self.due + self.queued > 0
 
 
-# A backlog is counted along ix_tasks_dispatchable, source by source, and no further than is told.
-# What is under way is little. A task or a worker of the version before has a queue without a row.
-_LIST = text("""
-WITH RECURSIVE backlogs AS (
+BACKLOGS = """
+backlogs AS (
     (
         SELECT source_id, queue FROM tasks WHERE state IN ('pending', 'waiting')
         ORDER BY source_id, queue LIMIT 1
@@ -66,7 +63,14 @@ WITH RECURSIVE backlogs AS (
         WHERE t.state IN ('pending', 'waiting') AND (t.source_id, t.queue) > (b.source_id, b.queue)
         ORDER BY t.source_id, t.queue LIMIT 1
     ) next
-), waiting AS (
+)
+"""
+"""For WITH RECURSIVE: the sources and queues that tasks wait in, however many tasks."""
+
+# A backlog is counted along ix_tasks_dispatchable, source by source, and no further than is told.
+# What is under way is little. A task or a worker of the version before has a queue without a row.
+_LIST = text(f"""
+WITH RECURSIVE {BACKLOGS}, waiting AS (
     SELECT b.queue AS name, least(sum(found.due), :most)::int AS due, min(found.oldest) AS oldest
     FROM backlogs b CROSS JOIN LATERAL (
         SELECT count(*) AS due, min(run_at) AS oldest FROM (
@@ -97,7 +101,7 @@ FULL JOIN waiting USING (name)
 FULL JOIN under_way USING (name)
 FULL JOIN bound USING (name)
 ORDER BY name <> :default, name
-""")
+""")  # noqa: S608  (a constant)
 
 
 class QueueManager:
@@ -185,4 +189,8 @@ def is_of_celery(name: str) -> bool:
 
 def at_least(count: int) -> str:
     """A number of tasks that was counted up to MOST_COUNTED, as people read it."""
-    return f"{count:,}{'+' if count >= MOST_COUNTED else ''}"
+    return _counted(count, is_more=count >= MOST_COUNTED)
+
+
+def _counted(count: int, *, is_more: bool) -> str:
+    return f"{count:,}{'+' if is_more else ''}"

@@ -60,6 +60,7 @@ READING = [
         "schedules export every nightly chain",
         "calendar --ics",
         "help --man",
+        "metrics show",
         is_text=True,
         has_shapes=False,
     ),
@@ -145,6 +146,7 @@ CHANGING = [
         "flows run Echo --input hello",
     ),
     *_each("flows run Echo --wait-timeout 0.1s", exit_code=8),
+    *_each("workers check --host elsewhere", "beats check --host elsewhere", exit_code=1),
     *_each(
         "schedules create Echo --every 10m",
         "schedules update every --every 10m",
@@ -196,11 +198,17 @@ STEERED = _each(
 SCREENS = [Invocation(words=("top",), keys={"Coming": "q"})]
 """For a terminal alone."""
 
-ELSEWHERE = {"automagik up": "tests/system/test_up.py"}
-"""It starts servers."""
+ELSEWHERE = {
+    "automagik up": "tests/system/test_up.py",
+    "automagik metrics serve": "tests/system/test_metrics.py",
+}
+"""They are servers, or start them."""
 
-OFFLINE = ("help", "completion", "config", "status", "doctor")
+OFFLINE = ("help", "completion", "config", "status", "doctor", "metrics")
 """Commands, or groups of them, that need no database, or say of it what they find."""
+
+ANY_SCHEMA = ("automagik db ", "automagik workers check", "automagik beats check")
+"""Whoever upgrades uses them, and a worker of the version before stays healthy meanwhile."""
 
 _NO_FLOW = (
     "flows show",
@@ -242,6 +250,8 @@ UNKNOWN = [
     ("queues pause nothing", 3),
     ("queues resume nothing", 3),
     ("workers show nothing", 3),
+    ("workers check nothing", 1),
+    ("beats check --host nothing", 1),
     ("help error nothing", 3),
     ("help nothing", 2),
     ("nothing", 2),

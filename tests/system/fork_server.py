@@ -27,6 +27,7 @@ from automagik.core.embedded.lifeline import LastWill, die_with_parent
 from automagik.core.embedded.processes import ChildProcess
 
 PRELOADED = (
+    "automagik.core.logs.rendering",
     "celery.__main__",
     "celery.apps.beat",
     "celery.apps.worker",

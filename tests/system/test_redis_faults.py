@@ -239,5 +239,4 @@ def _end(server: EmbeddedRedis) -> None:
 
 def _records(process: ChildProcess) -> int:
     """Of its log. The traceback that Celery tells when it loses Redis is one with its line."""
-    lines = process.log_path.read_bytes().splitlines()
-    return sum(line.startswith(b"[") for line in lines)
+    return len(process.log_path.read_bytes().splitlines())

@@ -120,7 +120,8 @@ def test_an_upgrade_under_way_loses_nothing(
         calls = Counter(run.session_id for run in demo_server.runs)
         assert max(calls.values()) == 1
         assert new.poll() is None
-        assert not re.search(r"Traceback| ERROR/", worker.tail(10_000)), worker.tail(10_000)
+        said = worker.tail(10_000)
+        assert not re.search(r'Traceback| ERROR/|"level": "error"', said), said
         assert violations(fleet.database) == []
 
 

@@ -240,5 +240,5 @@ def _say_who_wins(key: str) -> None:
 
     given = {"profile": context.chosen_profile()} if context.chosen_profile() else {}
     winner = read_layers(Settings, given).winners.get(key)
-    if winner and winner.origin in (Origin.ENVIRONMENT, Origin.DOTENV):
+    if winner and winner.origin in (Origin.ENVIRONMENT, Origin.SECRET_FILE, Origin.DOTENV):
         printer().say(f"! {winner.place} wins over it.")

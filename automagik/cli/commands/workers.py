@@ -9,7 +9,7 @@ import typer
 from automagik.cli import known
 from automagik.cli.context import database, printer, settings
 from automagik.cli.marks import state_column
-from automagik.cli.options import Watch
+from automagik.cli.options import HostChecked, Watch
 from automagik.cli.printer import Column
 from automagik.cli.times import duration
 
@@ -85,6 +85,35 @@ def show(
     printer().item(_item(found), [*_COLUMNS, *_MORE])
     if found.busy:
         printer().say(f"See what it runs: automagik tasks list --worker {found.name} -s running")
+
+
+@app.command()
+def check(
+    worker: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[WORKER]",
+            show_default=False,
+            help="Its name; by default any worker on the host will do.",
+            autocompletion=known.workers,
+        ),
+    ] = None,
+    *,
+    host: HostChecked = None,
+) -> None:
+    """Fail unless a worker on this host gives signs of life.
+
+    Made for health checks: quick, and it asks PostgreSQL alone, not the workers. Exit 1: it is
+    silent; exit 5: PostgreSQL does not answer.
+
+    Example: automagik workers check
+    """
+    import socket
+
+    from automagik.core.tasks.liveness import worker_of
+
+    found = worker_of(settings(), host=host or socket.gethostname(), name=worker)
+    printer().say(f"✓ {found.name}: its last sign of life is {duration(found.age)} old.")
 
 
 def _read() -> list[dict[str, Any]]:

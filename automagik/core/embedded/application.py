@@ -1,5 +1,6 @@
 """All that `automagik up` runs: servers, schema, worker, beat, and Flower on request."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -59,7 +60,7 @@ class Application:
         """Raises AutomagikError; then nothing is left running."""
         with self._exit as exits:
             exits.enter_context(self._stack)
-            self.environment = self._stack.environment()
+            self.environment = self._stack.environment() | self._log_format()
             urls = {"database_url": self._stack.database_url, "redis_url": self._stack.redis_url}
             secret = {name: SecretStr(url) for name, url in urls.items()}
             self.settings = self.settings.model_copy(update=secret)
@@ -99,6 +100,11 @@ class Application:
                 happened = activity.news(connection)
             yield from happened
             news.wait(_CHILDREN_ARE_LOOKED_AT)
+
+    def _log_format(self) -> dict[str, str]:
+        """Logs are for whoever has started it all, though the children write into files."""
+        form = self.settings.log_format.on(terminal=sys.stderr.isatty())
+        return {"AUTOMAGIK_LOG_FORMAT": form}
 
     def _migrate(self) -> None:
         began = time.monotonic()

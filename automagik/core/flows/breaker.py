@@ -60,4 +60,5 @@ def found_down(
     }
     row = connection.execute(_FOUND_DOWN, arguments).one_or_none()
     if row is not None and row.opened:
-        logger.warning("Source %s is down: its tasks wait and one by one try it", row.name)
+        words = "Source %s is down: its tasks wait and one by one try it"
+        logger.warning(words, row.name, extra={"source": row.name})

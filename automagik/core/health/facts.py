@@ -122,7 +122,7 @@ def read_stored(connection: Connection, settings: Settings) -> StoredFacts:
         postgres_version=connection.scalars(select(func.current_setting("server_version"))).one(),
         beats=list_beats(connection, lease=lease),
         workers=list_workers(connection, lease=lease),
-        open_tasks=_open_tasks(connection),
+        open_tasks=open_tasks(connection),
         ended_lately=_ended_lately(connection),
         oldest_due_age=_oldest_due_age(connection),
         oldest_follow_up_age=connection.scalar(select(func.now() - func.min(FollowUpRow.ended_at))),
@@ -134,7 +134,7 @@ def read_stored(connection: Connection, settings: Settings) -> StoredFacts:
     )
 
 
-def _open_tasks(connection: Connection) -> dict[TaskState, int]:
+def open_tasks(connection: Connection) -> dict[TaskState, int]:
     """Answered by ix_tasks_state, for each state apart: there may be millions of one."""
     unfinished = [state for state in TaskState if not state.is_final]
     counts = [

@@ -20,7 +20,7 @@ from automagik.core.health.facts import opened
 from automagik.core.health.private_files import open_files
 from automagik.core.scheduler.reaper import mark_lost_workers, reap
 from automagik.core.settings.files import shown
-from automagik.core.tasks.workers import LIVE_LEASES
+from automagik.core.tasks.liveness import LIVE_LEASES
 
 logger = logging.getLogger(__name__)
 _ACTOR = "doctor"

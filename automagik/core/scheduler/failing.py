@@ -68,5 +68,6 @@ def pause_failing(connection: Connection) -> int:
     for row in found:
         reason = why_paused(row.pause_after_failures)
         connection.execute(_PAUSE, {"id": row.id, "reason": reason})
-        logger.warning("Schedule %s is paused: %s", row.name, reason)
+        about = {"schedule": row.name}
+        logger.warning("Schedule %s is paused: %s", row.name, reason, extra=about)
     return len(found)

@@ -146,7 +146,7 @@ def _move(row: Row, grace: timedelta, days: DaysOf, *, unfinished: int) -> _Move
         return _planned(row, grace, days, unfinished=unfinished)
     except Exception as error:
         # Whatever is wrong with it: it is set aside with its reason and does not stop the others.
-        logger.exception("Schedule %s is set aside", row["name"])
+        logger.exception("Schedule %s is set aside", row["name"], extra={"schedule": row["name"]})
         known = isinstance(error, AutomagikError)
         why = str(error) if known else f"{type(error).__name__}: {error}"
         return _set_aside(row, why, skip="flow-gone" if row["gone_at"] else "error")

@@ -134,7 +134,8 @@ def _serve(
     except Exception as error:
         if isinstance(error, DBAPIError) and trouble_of(error) is not None:
             raise
-        logger.exception("Schedule %s did not follow", ends[0]["name"])
+        name = ends[0]["name"]
+        logger.exception("Schedule %s did not follow", name, extra={"schedule": name})
         tell_skipped(connection, [_skipped(row, "error") for row in ends])
 
 
@@ -251,7 +252,9 @@ def _input(row: RowMapping) -> str | None:
     except (InvalidInput, RecursionError) as error:
         why = error.message if isinstance(error, InvalidInput) else "it is nested too deeply"
         chain, task = row["name"], row["parent_task_id"]
-        logger.warning("Schedule %s has no input for a run after task %s: %s", chain, task, why)
+        about = {"schedule": chain, "task_id": str(task)}
+        words = "Schedule %s has no input for a run after task %s: %s"
+        logger.warning(words, chain, task, why, extra=about)
         return None
 
 

@@ -83,7 +83,7 @@ def _resumed(row: RowMapping, days: DaysOf) -> _Resumed:
         return _with_clock(row, rule_of(row, days))
     except Exception as error:
         # Whatever is wrong with it: it is set aside with its reason and does not stop the others.
-        logger.exception("Schedule %s is set aside", row["name"])
+        logger.exception("Schedule %s is set aside", row["name"], extra={"schedule": row["name"]})
         known = isinstance(error, AutomagikError)
         why = str(error) if known else f"{type(error).__name__}: {error}"
         return _Resumed(columns={"id": row["id"], "status": "error", "status_reason": why})

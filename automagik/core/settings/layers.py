@@ -2,6 +2,7 @@
 
     a flag
     the environment
+    a file of one secret: that of `NAME_FILE`, then systemd's credential `NAME`
     `.env` in the working directory
     the chosen profile: that of the project's file, then that of the user's
     the project's file: `automagik.toml` here or in the nearest folder above
@@ -14,7 +15,7 @@ A chosen profile beats what both files say for all profiles: who asks for produc
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -33,6 +34,7 @@ class Origin(StrEnum):
 
     FLAG = "flag"
     ENVIRONMENT = "environment"
+    SECRET_FILE = "secret file"  # noqa: S105  (where one stands)
     DOTENV = ".env"
     PROJECT = "project file"
     USER = "user file"
@@ -75,8 +77,7 @@ class Layers:
 
     def of_files(self) -> dict[str, Any]:
         """What the files have the last word in, with secrets fetched from where they point to."""
-        in_files = (Origin.PROJECT, Origin.USER)
-        return {n: found.value for n, found in self.winners.items() if found.origin in in_files}
+        return {n: found.value for n, found in self.winners.items() if found.origin in _FILES}
 
 
 def read_layers(kind: type[Readable], given: Mapping[str, Any]) -> Layers:
@@ -84,7 +85,7 @@ def read_layers(kind: type[Readable], given: Mapping[str, Any]) -> Layers:
     read = [
         (origin, files.read(path, known=kind.model_fields)) for origin, path in existing_files(kind)
     ]
-    above = [_given(given), _environment(kind), _dotenv(kind)]
+    above = [_given(given), _environment(kind), secret_files(kind), _dotenv(kind)]
     bases = [_layer(origin, file, file.base) for origin, file in read]
     profile = _merged([*above, *bases]).get(CHOICE)
     tables = [
@@ -101,7 +102,11 @@ def read_layers(kind: type[Readable], given: Mapping[str, Any]) -> Layers:
         profile=profile,
         profiles=names,
         files=[file for _, file in read],
-        problems=[*(p for _, file in read for p in file.problems), *problems],
+        problems=[
+            *(p for _, file in read for p in file.problems),
+            *_said_twice(kind, above),
+            *problems,
+        ],
     )
 
 
@@ -129,6 +134,12 @@ def is_secret(kind: type[Readable], field: str) -> bool:
     return annotation is SecretStr or SecretStr in getattr(annotation, "__args__", ())
 
 
+FILE_SUFFIX = "_FILE"
+"""`DATABASE_URL_FILE` names the file that holds DATABASE_URL."""
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""systemd's name for the folder with what LoadCredential= gives to a service."""
+
+_FILES = (Origin.SECRET_FILE, Origin.PROJECT, Origin.USER)
 _REFERENCE = re.compile(r"(env|file):(.+)", re.DOTALL)
 
 
@@ -150,6 +161,40 @@ def _environment(kind: type[Readable]) -> Layer:
         field: Found(value=v, origin=Origin.ENVIRONMENT, place=f"env {variable(kind, field)}")
         for field, v in said.items()
     }
+
+
+def secret_files(kind: type[Readable]) -> Layer:
+    """What is to be read from files of one secret each; they may be missing."""
+    found = {}
+    for field in kind.model_fields:
+        if is_secret(kind, field) and (said := _secret_file(variable(kind, field))):
+            path, place = said
+            found[field] = Found(value=f"file:{path}", origin=Origin.SECRET_FILE, place=place)
+    return found
+
+
+def _secret_file(name: str) -> tuple[str, str] | None:
+    """Its path, and who names it."""
+    if path := os.environ.get(f"{name}{FILE_SUFFIX}"):
+        return path, f"env {name}{FILE_SUFFIX}"
+    folder = os.environ.get(CREDENTIALS)
+    if folder and Path(folder, name).exists():
+        return f"{folder}/{name}", f"credential {name}"
+    return None
+
+
+def _said_twice(kind: type[Readable], above: Sequence[Layer]) -> Iterator[SettingProblem]:
+    """Nobody could tell which of the two is the old one."""
+    _, environment, named, _ = above
+    for field in environment.keys() & named.keys():
+        name = variable(kind, field)
+        if named[field].place.startswith("env "):
+            yield SettingProblem(
+                key=field,
+                what=f"{name} and {name}{FILE_SUFFIX} are both set",
+                place=environment[field].place,
+                hint="Unset one of them.",
+            )
 
 
 def _dotenv(kind: type[Readable]) -> Layer:
@@ -189,8 +234,7 @@ def _fetched(
     """Only of what counts: nobody misses the secret of a profile that is not used."""
     found, problems = dict(winners), []
     for field, each in winners.items():
-        in_file = each.origin in (Origin.PROJECT, Origin.USER)
-        if not (in_file and is_reference(each.value) and is_secret(kind, field)):
+        if not (each.origin in _FILES and is_reference(each.value) and is_secret(kind, field)):
             continue
         try:
             value = _referred(each.value, each.folder or Path())

@@ -70,7 +70,7 @@ def overruled(layers: Layers) -> Sequence[tuple[str, Found]]:
         return []
     name = str(layers.profile.value)
     wanted = {key for file in layers.files for key in file.profiles.get(name, {})}
-    above = (Origin.ENVIRONMENT, Origin.DOTENV)
+    above = (Origin.ENVIRONMENT, Origin.SECRET_FILE, Origin.DOTENV)
     winners = layers.winners
     return [(key, winners[key]) for key in sorted(wanted) if winners[key].origin in above]
 
