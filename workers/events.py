@@ -34,10 +34,14 @@ class Dispatcher(EventDispatcher):  # type: ignore[misc]
     def _plan_flush(self) -> None:
         """Called by any thread. It is not for the loop, which would wait for a silent Redis."""
         if not self._is_flush_planned:
-            self._is_flush_planned = True
             timer = Timer(FLUSH_SECONDS, self._flush)
             timer.daemon = True
-            timer.start()
+            self._is_flush_planned = True
+            try:
+                timer.start()
+            except RuntimeError as error:  # a host that takes no more threads
+                self._is_flush_planned = False
+                logger.info("Events were not sent: %s", error)
 
     def _flush(self) -> None:
         self._is_flush_planned = False

@@ -1,6 +1,5 @@
 """A real LangFlow for tests: installed once, started on a free port, filled with the test flows."""
 
-import fcntl
 import json
 import os
 import secrets
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
+from tests.cache import cached, call
 
 VERSION = "1.13.0"
 PYTHON = "3.11"
@@ -67,34 +68,18 @@ def running_langflow(data: Path) -> Iterator[LangflowServer]:
 
 def install() -> Path:
     """The launcher of the cached installation, which is made when it is missing."""
-    default = Path.home() / ".cache" / "automagik-tests"
-    cache = Path(os.environ.get("AUTOMAGIK_TEST_CACHE") or default).resolve()
-    cache.mkdir(parents=True, exist_ok=True)
-    venv = cache / f"langflow-{VERSION}"
-    done = venv / "complete"
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            shutil.rmtree(venv, ignore_errors=True)
-            _fill(venv)
-            done.touch()
+    venv = cached(f"langflow-{VERSION}", _fill)
     return venv / "bin" / "langflow"
 
 
 def _fill(venv: Path) -> None:
     package, python = f"langflow-base=={VERSION}", venv / "bin" / "python"
     if shutil.which("uv"):
-        _call("uv", "venv", "--quiet", "--python", PYTHON, str(venv))
-        _call("uv", "pip", "install", "--quiet", "--python", str(python), package)
+        call("uv", "venv", "--quiet", "--python", PYTHON, str(venv))
+        call("uv", "pip", "install", "--quiet", "--python", str(python), package)
     else:
-        _call(shutil.which(f"python{PYTHON}") or sys.executable, "-m", "venv", str(venv))
-        _call(str(python), "-m", "pip", "install", "--quiet", package)
-
-
-def _call(*command: str) -> None:
-    """Runs without the virtual environment that the tests run in."""
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    subprocess.run(command, check=True, env=environment)
+        call(shutil.which(f"python{PYTHON}") or sys.executable, "-m", "venv", str(venv))
+        call(str(python), "-m", "pip", "install", "--quiet", package)
 
 
 def _environment(data: Path, password: str) -> dict[str, str]:

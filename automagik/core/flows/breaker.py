@@ -32,11 +32,14 @@ WHERE id = :source_id AND (breaker_opened_at IS NULL OR breaker_probe_id = :task
 RETURNING name, breaker_failures = :failures AS opened
 """)
 
-CLOSE = """
+IS_COUNTING = "(breaker_failures > 0 OR breaker_opened_at IS NOT NULL)"
+"""Of a source: its last attempt was not answered."""
+
+CLOSE = f"""
 UPDATE sources SET breaker_failures = 0, breaker_opened_at = NULL, breaker_probe_at = NULL,
     breaker_probe_id = NULL, breaker_reason = NULL
-WHERE id IN ({sources}) AND (breaker_failures > 0 OR breaker_opened_at IS NOT NULL)
-"""
+WHERE id IN ({{sources}}) AND {IS_COUNTING}
+"""  # noqa: S608  (the part is a constant)
 """After an attempt that was answered. Nearly always there is nothing to change."""
 
 

@@ -45,6 +45,8 @@ from automagik.core.flows.run_handle import RunHandle
 POLL_SECONDS = 0.1
 MOST_AT_ONCE = 4096
 """Calls of one process to one source, of which urllib3 keeps the closed connections."""
+MOST_SOURCES = 1024
+"""Called in turn: for one more urllib3 makes a place for as many calls anew, which takes long."""
 
 # It quotes headers that it cannot read, which may be the API key sent back. Whatever else it warns
 # of is raised as well.
@@ -71,7 +73,9 @@ def session() -> requests.Session:
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     session.headers["connection"] = "close"
     session.adapters.clear()
-    adapter = _AbortableAdapter(pool_maxsize=MOST_AT_ONCE, max_retries=0)
+    adapter = _AbortableAdapter(
+        pool_connections=MOST_SOURCES, pool_maxsize=MOST_AT_ONCE, max_retries=0
+    )
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session

@@ -24,10 +24,12 @@ class _Watchdog:
 
     def watch(self, handle: RunHandle, *, until: float) -> None:
         with self._changed:
-            self._ends[handle] = until
             if self._thread is None:
-                self._thread = Thread(target=self._run, name="watchdog", daemon=True)
-                self._thread.start()
+                thread = Thread(target=self._run, name="watchdog", daemon=True)
+                # It may be refused by a host that is full: the next call tries again.
+                thread.start()
+                self._thread = thread
+            self._ends[handle] = until
             if until < self._wakes_at:
                 self._wakes_at = until
                 self._changed.notify()

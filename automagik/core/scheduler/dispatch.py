@@ -137,8 +137,8 @@ def dispatch(
 
     A target is two deliveries per slot of the live workers of a queue, and not less than `least`.
     Rows are locked, marked, sent, committed in this order: a crash between sends a delivery twice,
-    which is harmless, and never loses one. A worker that is faster than the commit waits for the
-    row's lock.
+    which is harmless, and never loses one. A worker that is faster than the commit tries
+    again, then waits for the row's lock.
     """
     locked = _LOCK.run(connection, tolerance=TOLERANCE, least=least, silence=silence)
     sources = [locked_source(row) for row in locked]

@@ -19,6 +19,8 @@ SELECT
         AS until_pause_ends,
     (SELECT min(run_at) FROM tasks WHERE state IN ('pending', 'waiting')) - clock_timestamp()
         AS until_task,
+    (SELECT min(run_at) FROM tasks WHERE state IN ('pending', 'waiting') AND run_at > now()) - now()
+        AS until_next_task,
     (SELECT min(lease_expires_at) FROM tasks WHERE state = 'running') - clock_timestamp()
         AS until_lease_ends,
     clock_timestamp() - (SELECT min(queued_at) FROM tasks WHERE state = 'queued')
@@ -42,6 +44,8 @@ class Outlook:
     until_pause_ends: timedelta | None
     """Of the schedules that a beat is to resume."""
     until_task: timedelta | None
+    until_next_task: timedelta | None
+    """Of those that are not due."""
     until_lease_ends: timedelta | None
     oldest_delivery: timedelta | None
     """The age of the oldest delivery that no worker has claimed."""
@@ -83,6 +87,7 @@ class Outlook:
             until_schedule=_less(self.until_schedule, span),
             until_pause_ends=_less(self.until_pause_ends, span),
             until_task=_less(self.until_task, span),
+            until_next_task=_less(self.until_next_task, span),
             until_lease_ends=_less(self.until_lease_ends, span),
             oldest_delivery=_less(self.oldest_delivery, -span),
             longest_silence=_less(self.longest_silence, -span),

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import TypeVar
 
@@ -59,6 +59,8 @@ class Ticker:
             actor=self._actor,
             in_transactions=self._in_transactions,
         )
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="sender")
+        self._sent: Future[int] | None = None
         self._listener: Listener | None = None
         self._outlook: Outlook | None = None
         self._reconcile_due = 0.0
@@ -88,6 +90,7 @@ class Ticker:
             self._recover("unexpected error")
 
     def close(self) -> None:
+        self._sender.shutdown()
         self._stop_listening()
         self._chores.say_goodbye()
 
@@ -107,7 +110,7 @@ class Ticker:
         # One step of each, then the live ones have their turn again.
         goes_on = outlook.has_backfill and bool(self._apart(self._advance))
         try:
-            if outlook.has_work and self._in_transactions(self._dispatch):
+            if outlook.has_work and self._send():
                 self._backlog.moved()
         finally:
             did_chores = self._chores.do(outlook)
@@ -131,7 +134,9 @@ class Ticker:
         if not outlook.has_due_task:
             return SHORTEST_WAIT
         with translated():
-            return self._backlog.wait(self._listening().connection)
+            return self._backlog.wait(
+                self._listening().connection, until_next_task=outlook.until_next_task
+            )
 
     def _expected(self) -> Outlook | None:
         """What the last look has foreseen, if it says that something is due by now."""
@@ -149,18 +154,22 @@ class Ticker:
         return self._listener
 
     def _fire_all(self) -> int:
-        """Batch by batch; what one has made goes out while the next is made."""
-        total, sent = 0, None
-        with ThreadPoolExecutor(1) as sender:
-            while (fired := self._in_transaction(self._fire)) == BATCH:
-                total += fired
-                if sent is not None:
-                    self._apart(sent.result)
-                if self._set_aside is None:
-                    sent = sender.submit(self._in_transaction, self._dispatch)
-        if sent is not None:
-            self._apart(sent.result)
+        """Batch by batch; what one has made goes out while the next is made.
+
+        A Redis that is silent, or refuses, keeps none of it from being made.
+        """
+        total = 0
+        while (fired := self._in_transaction(self._fire)) >= BATCH:
+            total += fired
+            if self._sent is None or self._sent.done():
+                self._sent = self._sender.submit(self._in_transaction, self._dispatch)
         return total + fired
+
+    def _send(self) -> int:
+        """What is left, when what goes out meanwhile has gone."""
+        sent, self._sent = self._sent, None
+        gone = 0 if sent is None else sent.result()
+        return gone + self._in_transactions(self._dispatch)
 
     def _fire(self, connection: Connection) -> int:
         return fire(connection, settings=self._settings, actor=self._actor)

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from automagik.core.database.prepared import Prepared
-from automagik.core.flows.breaker import CLOSE
+from automagik.core.flows.breaker import CLOSE, IS_COUNTING
 from automagik.core.tasks.claim import Claim
 from automagik.core.tasks.log import LINES, Line
 from automagik.core.tasks.outcome import WORKER_LOST, Completed, Failed, Released
@@ -130,17 +130,17 @@ def _row(claim: Claim, ending: Ending) -> str:
     )
 
 
-# A row that somebody holds is waited for, or passed by. Only the attempt that is named is ended, if
-# it is the one that runs.
+# A row that somebody holds is waited for, or passed by, also that of a source whose breaker is to
+# be closed. Only the attempt that is named is ended, if it is the one that runs.
 _FINISH = """
 WITH ends AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(CAST(:ends AS jsonb)) AS e (task_id uuid, attempt int,
         source_id uuid, state text, final boolean, reason text, delay double precision,
         extra_attempts int, outcome text, answered boolean, result jsonb, output_text text,
         error_code text, error_message text, http_status int)
-), own AS MATERIALIZED (
+), {closing} own AS MATERIALIZED (
     SELECT t.id FROM ends e JOIN tasks t ON t.id = e.task_id AND t.attempt = e.attempt
-    WHERE t.state = 'running' FOR NO KEY UPDATE OF t {waiting}
+    WHERE t.state = 'running' {passing} FOR NO KEY UPDATE OF t {waiting}
 ), done AS (
     UPDATE tasks t SET state = e.state, state_reason = e.reason, state_actor = :actor,
         lease_expires_at = NULL, max_attempts = t.max_attempts + e.extra_attempts,
@@ -165,13 +165,36 @@ FROM done JOIN ends e ON e.task_id = done.id AND e.attempt = done.attempt
 WHERE a.task_id = done.id AND a.attempt = done.attempt
 RETURNING a.task_id, a.attempt
 """
-_CLOSE = CLOSE.format(sources="SELECT source_id FROM ends WHERE ends.answered")
+_ANSWERED = "SELECT source_id FROM ends WHERE answered"
+_CLOSING = f"""
+closing AS MATERIALIZED (
+    SELECT id FROM sources WHERE id IN ({_ANSWERED}) AND {IS_COUNTING}
+    FOR NO KEY UPDATE SKIP LOCKED
+),
+"""  # noqa: S608  (the parts are constants)
+_PASSING = f"""
+AND NOT (e.answered AND e.source_id IN (
+    SELECT id FROM sources WHERE {IS_COUNTING} AND id NOT IN (SELECT id FROM closing)
+))
+"""  # noqa: S608  (the part is a constant)
 _TYPES = {"ends": "text", "lines": "text", "actor": "text"}
 _FINISH_FREE = Prepared(
-    "finish_free", _FINISH.format(waiting="SKIP LOCKED", close=_CLOSE, lines=LINES), **_TYPES
+    "finish_free",
+    _FINISH.format(
+        waiting="SKIP LOCKED",
+        closing=_CLOSING,
+        passing=_PASSING,
+        close=CLOSE.format(sources="SELECT id FROM closing"),
+        lines=LINES,
+    ),
+    **_TYPES,
 )
 _FINISH_WAITING = Prepared(
-    "finish", _FINISH.format(waiting="", close=_CLOSE, lines=LINES), **_TYPES
+    "finish",
+    _FINISH.format(
+        waiting="", closing="", passing="", close=CLOSE.format(sources=_ANSWERED), lines=LINES
+    ),
+    **_TYPES,
 )
 
 

@@ -1,16 +1,16 @@
 """Sources that are full while tasks are due: beats want to hear when a run of one ends."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from automagik.core.database.prepared import Prepared
+from automagik.core.database.prepared import Prepared, uuids
 from automagik.core.database.session import TO_WORKERS
 
-REMEMBERED = timedelta(seconds=3)
+REMEMBERED = timedelta(seconds=5)
 """After which a worker tells no more, if it is not asked again."""
 
 _PREFIX = "full:"
@@ -28,14 +28,13 @@ WITH due AS MATERIALIZED (
         ORDER BY t.queue, t.waits_in_turn, t.turn_at LIMIT 1
     )
 )
-SELECT is_full, CASE WHEN is_full THEN pg_notify(:channel, :prefix || id) END, least(:longest, (
-    SELECT min(run_at) FROM tasks WHERE state IN ('pending', 'waiting') AND run_at > now()
-) - now()) AS until_next
+SELECT id, is_full,
+    CASE WHEN is_full AND id <> ALL(:but) THEN pg_notify(:channel, :prefix || id) END
 FROM due
 """,
+    but="uuid[]",
     channel="text",
     prefix="text",
-    longest="interval",
 )
 
 
@@ -47,24 +46,31 @@ class FullSources:
 
     def hear(self, payloads: Iterable[str]) -> None:
         """Of the channel to workers; all others are passed by."""
-        until = time.monotonic() + REMEMBERED.total_seconds()
-        named = [payload.removeprefix(_PREFIX) for payload in payloads if _is_source(payload)]
-        self._until.update(dict.fromkeys(map(UUID, named), until))
+        now = time.monotonic()
+        until = now + REMEMBERED.total_seconds()
+        named = {source_id: until for source_id in map(_full_source, payloads) if source_id}
+        if named:
+            kept = {source_id: end for source_id, end in self._until.items() if end > now}
+            self._until = kept | named
 
     def __contains__(self, source_id: UUID) -> bool:
         return self._until.get(source_id, 0) > time.monotonic()
 
 
-def _is_source(payload: str) -> bool:
-    return payload.startswith(_PREFIX)
+def _full_source(payload: str) -> UUID | None:
+    if not payload.startswith(_PREFIX):
+        return None
+    try:
+        return UUID(payload.removeprefix(_PREFIX))
+    except ValueError:
+        return None
 
 
-def ask_for_places(connection: Connection, *, longest: timedelta) -> timedelta | None:
+def ask_for_places(connection: Connection, *, but: Iterable[UUID] = ()) -> Mapping[UUID, bool]:
     """Asks the workers to wake the beats when a run of a full source ends.
 
-    Returns how long no other task is due, or None when some task that is due waits for another
-    reason than a full source.
+    Returns the sources that have due tasks, and whether each is full. Nobody is asked about those
+    in `but`.
     """
-    due = _ASK.run(connection, channel=TO_WORKERS, prefix=_PREFIX, longest=longest)
-    is_told = due and all(row["is_full"] for row in due)
-    return due[0]["until_next"] if is_told else None
+    due = _ASK.run(connection, but=uuids(but), channel=TO_WORKERS, prefix=_PREFIX)
+    return {row["id"]: row["is_full"] for row in due}

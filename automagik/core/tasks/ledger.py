@@ -1,13 +1,14 @@
 """What a worker process writes of its attempts: claims and ends.
 
 Those of many threads are written in one transaction, which takes the rows that are free. An attempt
-whose row somebody holds, or whose end is large, is written by its own thread, a few of them at a
-time: so neither does a long wait stop the others, nor does each thread need a connection.
+whose row somebody holds is written by its own thread, and so is a large end; a few of each at a
+time. So neither does a long wait stop the others, nor does each thread need a connection.
 """
 
 import logging
 import time
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import BoundedSemaphore
@@ -17,7 +18,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from automagik.core.config import Settings
-from automagik.core.database.exceptions import DatabaseUnreachable
+from automagik.core.database.exceptions import DatabaseBusy, DatabaseUnreachable
 from automagik.core.database.session import WAKE, Database, notify
 from automagik.core.flows.breaker import found_down
 from automagik.core.flows.flow_rows import definition_of
@@ -37,8 +38,9 @@ DATABASE_PATIENCE = timedelta(minutes=2)
 DATABASE_PAUSE = timedelta(seconds=0.5)
 AT_ONCE = 100
 """Orders in one transaction."""
-ALONE = 3
-"""Connections for those that go alone."""
+WAITING, LARGE = 2, 2
+"""Connections for those whose row somebody holds, and for large ones."""
+ALONE = WAITING + LARGE
 # A beat commits within moments what it has just sent.
 HELD_PAUSES = (0.002, 0.005, 0.01, 0.02, 0.05)
 LARGE_ANSWER = 64 * 1024
@@ -63,7 +65,8 @@ class Ledger:
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._claims = Together(self._claim_free, most=AT_ONCE)
         self._ends = Together(self._finish_free, most=AT_ONCE)
-        self._alone = BoundedSemaphore(ALONE)
+        self._waiting = BoundedSemaphore(WAITING)
+        self._large = BoundedSemaphore(LARGE)
 
     def claim(self, task_id: UUID) -> Claim | None:
         """None when there was nothing to claim."""
@@ -86,11 +89,13 @@ class Ledger:
     def _claim(self, delivery: "_Delivery") -> Claim | None:
         if delivery.claim is None and self._is_settled(delivery):
             return delivery.claim
-        with self._alone, self._database.transaction() as connection:
+        with self._waiting, self._database.transaction() as connection:
             if delivery.claim is None or not was_claimed(connection, delivery.claim):
-                delivery.claim = claim(
-                    connection, delivery.task_id, worker=self._worker, lease=self._lease
-                )
+                made = claim(connection, delivery.task_id, worker=self._worker, lease=self._lease)
+                if made is None and delivery.claim is not None:
+                    # The transaction in doubt may have been committed since.
+                    made = delivery.claim if was_claimed(connection, delivery.claim) else None
+                delivery.claim = made
             return delivery.claim
 
     def _is_settled(self, delivery: "_Delivery") -> bool:
@@ -118,15 +123,22 @@ class Ledger:
         return [delivery.task_id not in found.held for delivery in deliveries]
 
     def _finish(self, end: Finish) -> bool:
-        if _goes_with_others(end) and _asked(self._ends, end) is True:
+        if end.ending.source_is_up is not False and self._is_finished(end):
             return True
-        with self._alone, self._database.transaction() as connection:
+        with self._waiting, self._database.transaction() as connection:
             if not finish(connection, end, actor=self._worker.name):
                 return was_finished(connection, end.claim, end.ending)
             if end.ending.source_is_up is False:
                 self._count_against_source(connection, end)
             self._tell_of_places(connection, [end])
             return True
+
+    def _is_finished(self, end: Finish) -> bool:
+        """Unless somebody holds its row, or it is not this worker's any more."""
+        if _goes_with_others(end):
+            return _asked(self._ends, end) is True
+        with self._large:
+            return self._finish_free([end]) == [True]
 
     def _finish_free(self, ends: Sequence[Finish]) -> list[bool]:
         with self._database.transaction() as connection:
@@ -149,11 +161,11 @@ class Ledger:
         )
 
     def _write(self, log: TaskLog) -> None:
-        with self._alone, self._database.transaction() as connection:
+        with self._large, self._database.transaction() as connection:
             write_lines(connection, log)
 
     def _read_definition(self, version_id: UUID) -> dict[str, Any]:
-        with self._alone, self._database.transaction() as connection:
+        with self._large, self._database.transaction() as connection:
             return definition_of(connection, version_id)
 
     def _patiently(self, work: Callable[[], T]) -> T:
@@ -176,12 +188,8 @@ class _Delivery:
 
 
 def _goes_with_others(end: Finish) -> bool:
-    """A large one would hold up the rest, and one that tells of a source does more."""
-    return (
-        end.ending.source_is_up is not False
-        and len(end.lines) <= MANY_LINES
-        and len(end.row) <= LARGE_ANSWER
-    )
+    """A large one would hold up the rest."""
+    return len(end.lines) <= MANY_LINES and len(end.row) <= LARGE_ANSWER
 
 
 def _asked(together: Together[Order, bool], order: Order) -> bool | None:
@@ -192,6 +200,7 @@ def _asked(together: Together[Order, bool], order: Order) -> bool | None:
     try:
         return together.ask(order)
     except FailedTogether as failed:
-        if isinstance(failed.error, DatabaseUnreachable):
-            raise DatabaseUnreachable(failed.error.message) from failed.error
+        error = failed.error
+        if isinstance(error, DatabaseUnreachable) and not isinstance(error, DatabaseBusy):
+            raise copy(error) from error
         return None

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,6 @@ from automagik.core.database.session import Database, Listener
 from automagik.core.embedded.redis_server import EmbeddedRedis
 from automagik.core.flows.flow_input import FlowInput
 from automagik.core.flows.values import Flow
-from automagik.core.scheduler import backlog as backlog_module
 from automagik.core.scheduler import ticker as ticker_module
 from automagik.core.scheduler.batch import BATCH
 from automagik.core.scheduler.delivery import Delivery, ReadyQueues
@@ -268,33 +268,6 @@ def test_a_beat_that_wakes_too_early_is_not_held_up(
     assert DAY >= waits[0] > waits[1] > DAY / 2
 
 
-def test_a_beat_that_has_asked_the_workers_for_a_place_looks_seldom(
-    database: Database,
-    settings: Settings,
-    flow: Flow,
-    queue: CeleryReadyQueues,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    waits: list[timedelta] = []
-
-    def not_at_all(_: Listener, timeout: timedelta) -> list[str]:
-        waits.append(timeout)
-        return []
-
-    monkeypatch.setattr(backlog_module, "LONGEST_WAIT", timedelta(minutes=1))
-    monkeypatch.setattr(Listener, "wait", not_at_all)
-    limit_source(database, flow, 1)
-    add_task(database, flow)
-    add_task(database, flow)
-    with beating(database, settings, queue, beat_max_wait_seconds=60) as ticker:
-        ticker.tick()
-        ticker.tick()
-
-    short, long = waits
-    assert short == backlog_module.SHORTEST_WAIT
-    assert timedelta(seconds=50) < long <= timedelta(minutes=1)
-
-
 def test_a_new_task_wakes_a_beat_that_waits(
     database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues, redis_url: str
 ) -> None:
@@ -329,6 +302,48 @@ def test_a_schedule_that_is_created_wakes_a_beat_and_is_waited_for(
         until_due.result(timeout=5)
         beat.submit(ticker.tick).result(timeout=5)
         assert len(delivered(redis_url)) == 1
+
+
+class Deaf:
+    """A ready-queue that lets nobody go on until it is told to."""
+
+    def __init__(self, queue: CeleryReadyQueues) -> None:
+        self.lengths, self.task_ids = queue.lengths, queue.task_ids
+        self.may_answer = Event()
+
+    def publish(self, deliveries: Sequence[Delivery]) -> None:
+        del deliveries
+        assert self.may_answer.wait(20)
+
+
+def test_a_silent_redis_does_not_keep_due_schedules_from_being_fired(
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues
+) -> None:
+    deaf = Deaf(queue)
+    add_schedules(database, flow, 3 * BATCH + 1)
+    with (
+        beating(database, settings, deaf) as ticker,
+        ThreadPoolExecutor(1) as beat,
+    ):
+        ticking = beat.submit(ticker.tick)
+        made = "SELECT count(*) FROM tasks"
+        assert eventually(lambda: rows(database, made) == [3 * BATCH + 1], seconds=15)
+        assert not ticking.done()
+        deaf.may_answer.set()
+        ticking.result(timeout=20)
+
+
+def test_a_schedule_that_catches_up_does_not_end_a_burst(
+    database: Database, settings: Settings, flow: Flow, queue: CeleryReadyQueues
+) -> None:
+    add_schedules(database, flow, 2 * BATCH)
+    add_schedules(database, flow, misfire="run-all", late=DAY, every=timedelta(hours=12))
+
+    with beating(database, settings, queue) as ticker:
+        ticker.tick()
+
+    fired = "SELECT count(DISTINCT schedule_id) FROM tasks"
+    assert rows(database, fired) == [2 * BATCH + 1]
 
 
 def test_without_redis_due_runs_are_recorded_and_go_out_when_it_is_back(

@@ -12,11 +12,10 @@ from sqlalchemy import Connection, text
 from automagik.core.config import Settings
 from automagik.core.database.session import Database
 from automagik.core.flows.values import Flow
-from automagik.core.tasks import ledger as ledger_module
 from automagik.core.tasks.claim import Claim
 from automagik.core.tasks.finish import decide
 from automagik.core.tasks.full_sources import FullSources
-from automagik.core.tasks.ledger import ALONE, LARGE_ANSWER, Ledger
+from automagik.core.tasks.ledger import LARGE, LARGE_ANSWER, WAITING, Ledger
 from automagik.core.tasks.log import TaskLog
 from automagik.core.tasks.outcome import Completed
 from automagik.core.tasks.states import TaskState
@@ -127,6 +126,40 @@ def test_an_end_waits_for_who_holds_its_row_and_the_others_do_not(
     assert task(database, busy.task_id)["state"] == "completed"
 
 
+def test_whoever_holds_the_row_of_a_source_does_not_stop_the_ends_of_others(
+    database: Database, flow: Flow, ledger: Ledger, pool: ThreadPoolExecutor
+) -> None:
+    """Its breaker counts a failure, which the next answer takes back."""
+    rows(database, "UPDATE sources SET breaker_failures = 1 RETURNING id")
+    other = add_flow(database, "other")
+    counted = [ledger.claim(task_id) for task_id in queued(database, flow, 3)]
+    others = [ledger.claim(task_id) for task_id in queued(database, other, 3)]
+    with database.transaction() as connection:
+        hold = text("SELECT FROM sources WHERE id = :id FOR NO KEY UPDATE")
+        connection.execute(hold, {"id": flow.source_id})
+        waiting = [pool.submit(complete, ledger, claim) for claim in counted]
+        assert all(pool.map(lambda claim: complete(ledger, claim), others, timeout=PATIENCE))
+        assert not any(end.done() for end in waiting)
+
+    assert all(end.result(PATIENCE) for end in waiting)
+    assert rows(database, "SELECT sum(breaker_failures) FROM sources") == [0]
+
+
+def test_whoever_waits_for_rows_does_not_stop_large_ends(
+    database: Database, flow: Flow, ledger: Ledger, pool: ThreadPoolExecutor
+) -> None:
+    *busy, large = queued(database, flow, 10)
+    claim = ledger.claim(large)
+    with database.transaction() as connection:
+        connection.execute(text("SELECT FROM tasks WHERE id = ANY(:ids) FOR UPDATE"), {"ids": busy})
+        waiting = [pool.submit(ledger.claim, task_id) for task_id in busy]
+        assert eventually(lambda: rows(database, LOCKED) == [WAITING], seconds=PATIENCE)
+        ending = pool.submit(complete, ledger, claim, "x" * LARGE_ANSWER)
+        assert ending.result(PATIENCE)
+
+    assert None not in [each.result(PATIENCE) for each in waiting]
+
+
 def test_of_ends_together_only_the_one_that_postgresql_refuses_fails(
     database: Database, flow: Flow, ledger: Ledger, pool: ThreadPoolExecutor
 ) -> None:
@@ -162,8 +195,8 @@ def test_large_answers_and_long_logs_go_alone_and_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """More of them than there are connections for."""
-    claims = [ledger.claim(task_id) for task_id in queued(database, flow, 2 * ALONE)]
-    monkeypatch.setattr(ledger_module, "finish_free", None)  # nobody goes with others
+    claims = [ledger.claim(task_id) for task_id in queued(database, flow, 2 * LARGE)]
+    monkeypatch.setattr(ledger, "_ends", None)  # nobody goes with others
 
     said = "x" * LARGE_ANSWER
     assert all(pool.map(lambda claim: complete(ledger, claim, said, lines=500), claims))
@@ -179,9 +212,9 @@ def test_however_many_threads_wait_few_connections_are_used(
     with database.transaction() as connection:
         connection.execute(text("SELECT FROM tasks FOR UPDATE"))
         waiting = [pool.submit(ledger.claim, task_id) for task_id in task_ids]
-        assert eventually(lambda: rows(database, LOCKED) == [ALONE], seconds=PATIENCE)
+        assert eventually(lambda: rows(database, LOCKED) == [WAITING], seconds=PATIENCE)
         assert not any(each.done() for each in waiting)
         # Who holds the rows, who asks, and the one that writes for all.
-        assert rows(database, CONNECTIONS)[0] <= ALONE + 3
+        assert rows(database, CONNECTIONS)[0] <= WAITING + 3
 
     assert None not in [each.result(PATIENCE) for each in waiting]

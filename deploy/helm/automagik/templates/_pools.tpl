@@ -20,7 +20,11 @@
 {{- end -}}
 
 {{- define "automagik.drainSeconds" -}}
-{{- ceil (get .Values.settings "AUTOMAGIK_DRAIN_SECONDS" | default 20 | float64) | int -}}
+{{- $seconds := 20 -}}
+{{- if hasKey .Values.settings "AUTOMAGIK_DRAIN_SECONDS" -}}
+{{- $seconds = float64 .Values.settings.AUTOMAGIK_DRAIN_SECONDS -}}
+{{- end -}}
+{{- ceil $seconds | int -}}
 {{- end -}}
 
 {{- /*
