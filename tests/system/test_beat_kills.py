@@ -21,11 +21,12 @@ SCHEDULES = 50
 
 _ADD = text("""
 INSERT INTO schedules (id, name, flow_id, type, expr, timezone, anchor_at, input_value, next_run_at)
-SELECT gen_random_uuid(), 'schedule-' || n, :flow_id, 'interval', 1 + n % 3 || 's', 'UTC', anchor,
-    'run ' || n, anchor + make_interval(secs => 1 + n % 3)
-FROM (SELECT n, now() - n * interval '17 milliseconds' AS anchor
+SELECT gen_random_uuid(), 'schedule-' || n, :flow_id, 'interval', period || 's', 'UTC', anchor,
+    'run ' || n, anchor + make_interval(secs => period)
+FROM (SELECT n, 1 + n / 2 % 3 AS period, now() - n / 2 * interval '17 milliseconds' AS anchor
     FROM generate_series(1, :count) n) s
 """)
+"""Two are due at a time, so that there is a middle of what is published."""
 
 
 def test_a_beat_that_dies_at_every_step_loses_and_doubles_nothing(
