@@ -10,7 +10,7 @@ from celery.bin.beat import beat
 from celery.bin.worker import worker
 
 from automagik.core.exceptions import AutomagikError
-from workers import logs
+from workers import flower, logs
 
 # What Celery has imported stays. To look for garbage among it, time and again, would be a tenth of
 # the time that a start takes.
@@ -42,10 +42,13 @@ for option in worker.params:
     if option.name == "include":
         option.callback = _with_ours
 
-# Celery's command line has imported Flower if it is there.
-flower = sys.modules.get("flower.command")
-for command in (worker, beat, *([flower.flower] if flower else [])):
+for command in (worker, beat):
     logs.begin_with(command)
+# Celery's command line has imported Flower if it is there.
+if "flower.command" in sys.modules:
+    command = sys.modules["flower.command"].flower
+    logs.begin_with(command)
+    flower.configure(command)
 
 try:
     app.conf.broker_url  # noqa: B018  (reads the settings now, to say in one line what is missing)

@@ -117,10 +117,11 @@ def test_a_beat_has_longer_than_any_patience_before_it_counts_as_frozen() -> Non
 
 def test_they_start_what_docker_compose_starts() -> None:
     """Which test_compose_parts.py really does."""
+    everywhere = {"automagik-flower": ["--address=0.0.0.0", "--port=5555"]}
     for unit, service in (("automagik-flower", "flower"), ("automagik-metrics", "metrics")):
         (command,) = said(unit, "ExecStart")
         here = command.replace("127.0.0.1", "0.0.0.0").removeprefix("/opt/automagik/bin/")
-        assert here.split() == services()[service]["command"]
+        assert here.split() + everywhere.get(unit, []) == services()[service]["command"]
 
 
 def test_accounts_come_from_a_file_for_systemd() -> None:

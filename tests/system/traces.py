@@ -112,7 +112,9 @@ def command_lines() -> dict[str, str]:
     return {f"process {child.pid}": " ".join(child.cmdline()) for child in children}
 
 
-def flower_traces(url: str, *, worker: str, task_ids: Iterable[object]) -> dict[str, str]:
+def flower_traces(
+    url: str, *, worker: str, task_ids: Iterable[object], auth: tuple[str, str] | None = None
+) -> dict[str, str]:
     """Every page and answer of Flower that says something of workers and tasks."""
     table = "draw=1&start=0&length=50&order[0][column]=0&columns[0][data]=name&order[0][dir]=asc"
     paths = [
@@ -123,7 +125,7 @@ def flower_traces(url: str, *, worker: str, task_ids: Iterable[object]) -> dict[
     ]
     pages = {}
     for path in paths:
-        page = requests.get(url + path, timeout=20)
+        page = requests.get(url + path, auth=auth, timeout=20)
         assert page.status_code == requests.codes.ok, f"{path}: {page.status_code} {page.text}"
         # As a browser shows it: without the entities of HTML.
         pages[f"flower {path}"] = html.unescape(page.text)

@@ -1,5 +1,6 @@
 """The children of `automagik up` beside the servers: worker, beat, Flower and the demo server."""
 
+import os
 import signal
 import socket
 import sys
@@ -51,7 +52,8 @@ def flower(settings: Settings, environment: Mapping[str, str], *, port: int) -> 
     """On loopback only, because it has no password."""
     return ChildProcess(
         "flower",
-        _celery("flower", "--address=127.0.0.1", f"--port={port}", "--max-tasks=1000"),
+        # A flowerconfig.py where the user happens to be may be that of anything.
+        _celery("flower", "--address=127.0.0.1", f"--port={port}", f"--conf={os.devnull}"),
         log_path=_log(settings, "flower"),
         env=environment,
     )
