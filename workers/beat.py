@@ -15,6 +15,7 @@ from automagik.core.database.session import Database
 from automagik.core.exceptions import AutomagikError
 from automagik.core.queues import ensure_queue
 from automagik.core.scheduler.ticker import Ticker
+from automagik.core.tracing import switch
 from workers.ready_queue import CeleryReadyQueues
 from workers.service_manager import ServiceManager
 
@@ -44,6 +45,7 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]
             host=socket.gethostname(),
             pid=os.getpid(),
         )
+        switch.begin("automagik-beat", instance=f"beat@{socket.gethostname()}")
         self._manager = ServiceManager()
         self._manager.tell("READY=1")
 
@@ -56,3 +58,4 @@ class DatabaseScheduler(Scheduler):  # type: ignore[misc]
     def close(self) -> None:
         self._manager.tell("STOPPING=1")
         self._ticker.close()
+        switch.end()

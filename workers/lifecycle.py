@@ -18,7 +18,13 @@ from random import Random
 from threading import Event, Thread
 from typing import Any
 
-from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    worker_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
 from automagik.core.config import get_settings
 from automagik.core.database.migrate import require_current
@@ -34,6 +40,7 @@ from automagik.core.tasks.host_clock import measured_offset
 from automagik.core.tasks.ledger import ALONE, Ledger
 from automagik.core.tasks.presence import register_worker, worker_draining, worker_stopped
 from automagik.core.tasks.task_runner import TaskRunner
+from automagik.core.tracing import switch
 from workers import pools
 
 logger = logging.getLogger(__name__)
@@ -78,12 +85,15 @@ def give_runs_back() -> None:
 def _task_runner(pid: int) -> TaskRunner:
     heartbeat = _heartbeat(pid)
     ledger = Ledger(_database(pid), get_settings(), _worker(), full_sources=heartbeat.full_sources)
+    call = flow_call(ledger)
+    traces = switch.begin("automagik-worker", instance=_worker().name)
     return TaskRunner(
         ledger=ledger,
         worker=_worker(),
         heartbeat=heartbeat,
-        call=flow_call(ledger),
+        call=call if traces is None else traces.traced(call),
         random=Random(),  # noqa: S311  (spreads retries, protects nothing)
+        traces=traces,
     )
 
 
@@ -145,6 +155,7 @@ def _register(sender: Any, **_: Any) -> None:
     except AutomagikError as error:
         logger.critical("automagik: %s %s", error.message, error.hint or "")
         sys.exit(error.exit_code)
+    switch.is_on()
     # Children of the prefork pool share what nobody writes to, such as marks of the collector.
     gc.collect()
     gc.freeze()
@@ -172,6 +183,12 @@ def _mark_draining(grace: timedelta) -> None:
         logger.warning("%s", error.message)
 
 
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def _send_last_spans(**_: Any) -> None:
+    """Of a child of the prefork pool."""
+    switch.end()
+
+
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
 def _say_goodbye(**_: Any) -> None:
     try:
@@ -180,3 +197,4 @@ def _say_goodbye(**_: Any) -> None:
             worker_stopped(connection, _worker().id)
     except AutomagikError as error:
         logger.warning("%s", error.message)
+    switch.end()

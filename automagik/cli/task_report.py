@@ -191,6 +191,7 @@ def _facts(item: Mapping[str, Any], report: Report) -> dict[str, Any]:
         "queue": task.queue,
         "at_most_once": task.at_most_once or None,
         "idempotency_key": task.idempotency_key,
+        "trace": task.trace_id,
         "session": run_input.session_id,
         "input": _cut(run_input.input_value) or None,
         "tweaks": run_input.tweaks or None,

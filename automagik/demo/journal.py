@@ -19,6 +19,7 @@ class RunRecord:
     input_value: str | None
     streamed: bool
     idempotency_key: str | None
+    traceparent: str | None
     started: datetime
     outcome: str = "running"
     """running, completed, failed, aborted, refused (the request) or fault (made on purpose)."""
@@ -30,6 +31,7 @@ class RunRecord:
             "input_value": self.input_value,
             "streamed": self.streamed,
             "idempotency_key": self.idempotency_key,
+            "traceparent": self.traceparent,
             "started": self.started.isoformat(),
             "outcome": self.outcome,
         }

@@ -34,6 +34,7 @@ def answer_run(connection: Connection, world: World, identifier: str) -> None:
         input_value=request.input_value,
         streamed=streamed,
         idempotency_key=connection.headers.get("idempotency-key"),
+        traceparent=connection.headers.get("traceparent"),
     )
 
     def note(outcome: str) -> None:

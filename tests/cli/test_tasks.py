@@ -106,6 +106,24 @@ class TestShow:
         assert document["input"]["tweaks"] == {"A": {"b": 1}}
         assert [event["to_state"] for event in document["events"]] == ["pending"]
 
+    def test_the_trace_is_told_if_there_is_one(
+        self,
+        cli: Cli,
+        database: Database,
+        tasks: TaskManager,
+        pending: Task,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        trace_id = "0af7651916cd43dd8448eb211c80319c"
+        without = cli("tasks", "show", str(pending.id), "-o", "table").stdout
+        monkeypatch.setenv("TRACEPARENT", f"00-{trace_id}-b7ad6b7169203331-01")
+        tasks.create(add_flow(database, "other"), FlowInput(), actor="test")
+
+        assert "Trace" not in without
+        assert trace_id in cli("tasks", "show", "@last", "-o", "table").stdout
+        assert cli("tasks", "show", "@last", "-o", "json").json["trace_id"] == trace_id
+        assert cli("tasks", "show", str(pending.id), "-o", "json").json["trace_id"] is None
+
     def test_an_unknown_task_is_exit_3(self, cli: Cli) -> None:
         assert cli("tasks", "show", "deadbeef").exit_code == 3
 

@@ -145,6 +145,7 @@ def test_the_journal_can_be_read_over_http(client: Client) -> None:
         "input_value": "x",
         "streamed": False,
         "idempotency_key": None,
+        "traceparent": None,
         "started": "",
         "outcome": "failed",
     }

@@ -19,6 +19,7 @@ from automagik.core.config import Settings
 from automagik.core.database.session import Database
 from automagik.core.embedded.processes import ChildProcess
 from tests.system.fork_server import ForkedCelery
+from tests.system.hosts import Host
 
 POLL_SECONDS = 0.05
 
@@ -51,9 +52,10 @@ class Fleet:
         self.wait_for(query, pid=child.pid, seconds=30)
         return child
 
-    def program(self, name: str, *arguments: str) -> ChildProcess:
-        """Another program in the same environment."""
-        return self._run(name, (sys.executable, *arguments), os.environ)
+    def program(self, name: str, *arguments: str, on: Host | None = None) -> ChildProcess:
+        """Another program in the same environment; on a host of its own if one is given."""
+        command = (sys.executable, *arguments)
+        return self._run(name, on.on(*command) if on else command, os.environ)
 
     def wait_for(self, query: str, *, seconds: float = 20, **arguments: Any) -> Any:
         """The first value that the query gives and that is true. Fails with the logs."""

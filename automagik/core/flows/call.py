@@ -59,6 +59,7 @@ class Call:
     body: dict[str, Any] | None = field(default=None, repr=False)
     is_run: bool = False
     idempotency_key: str | None = None
+    traceparent: str | None = None
 
 
 class Answer:
@@ -172,6 +173,8 @@ def _headers(call: Call) -> dict[str, str]:
     headers = {"user-agent": f"automagik/{__version__}"}
     if call.idempotency_key is not None:
         headers["idempotency-key"] = call.idempotency_key
+    if call.traceparent is not None:
+        headers["traceparent"] = call.traceparent
     return headers | ({"accept-encoding": "identity"} if call.is_run else {})
 
 

@@ -110,12 +110,14 @@ class RemoteFlows:
         *,
         deadline: timedelta,
         idempotency_key: str | None = None,
+        traceparent: str | None = None,
         on_event: Callable[[RunEvent], None] | None = None,
         handle: RunHandle | None = None,
     ) -> RunAnswer:
         """Runs the flow and waits for its answer. Never sends a run twice.
 
-        The key goes along as a header, for what stands before the source and knows repeats by it.
+        The key goes along as a header, for what stands before the source and knows repeats by it;
+        so does the span that the run is a part of.
 
         The run is streamed: `on_event` is called in this thread for what it says, and breaking it
         off by `handle` or `deadline` closes the connection, which stops it on LangFlow 1.2 to 1.13.
@@ -129,6 +131,7 @@ class RemoteFlows:
             body=body.to_json(),
             is_run=True,
             idempotency_key=idempotency_key,
+            traceparent=traceparent,
         )
         limits = replace(self._limits, read=None, deadline=deadline)
         begun = time.monotonic()

@@ -64,7 +64,7 @@ _TAKE = text(f"""
 SELECT u.id AS follow_up_id, u.ended_at, u.parent_attempt, {PARENT_COLUMNS},
     c.id, c.name, c.status, c.expr, c.input_value, c.runs,
     {", ".join(f"c.{name}" for name in COLUMNS)},
-    f.gone_at, s.disabled_at,
+    f.gone_at, s.disabled_at, t.traceparent AS parent_traceparent,
     coalesce(t.schedule_id = c.after_schedule_id, t.flow_id = c.after_flow_id, false) AS is_parent,
     CASE WHEN c.expr = 'recovered' THEN {_RECOVERED} END AS recovered
 FROM follow_ups u
@@ -279,6 +279,7 @@ def _task(row: RowMapping, policies: Policies, input_value: str | None) -> Mappi
         "in_turn": policies.overlap.waits,
         "state_reason": f"follows task {row['parent_task_id']}",
         "ended_at": row["ended_at"],
+        "parent_traceparent": row["parent_traceparent"],
     }
 
 

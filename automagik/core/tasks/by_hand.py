@@ -10,6 +10,7 @@ from automagik.core.database.models.checks import one_of
 from automagik.core.database.session import TO_WORKERS, WAKE, notify
 from automagik.core.exceptions import Conflict, NotFound
 from automagik.core.tasks.states import FINAL, TaskState, can_become
+from automagik.core.tracing.traceparent import inherited
 
 CANCELLABLE = tuple(state for state in TaskState if can_become(state, TaskState.CANCELLED))
 RETRYABLE = (TaskState.FAILED, TaskState.CANCELLED)
@@ -34,7 +35,7 @@ _RETRY = text(f"""
 UPDATE tasks SET state = 'pending', state_actor = :actor, state_reason = :reason,
     max_attempts = attempt + 1 + max_retries, run_at = now(), worker_id = NULL, queued_at = NULL,
     started_at = NULL, finished_at = NULL, result = NULL, output_text = NULL, error_code = NULL,
-    error_message = NULL
+    error_message = NULL, traceparent = coalesce(:traceparent, traceparent)
 WHERE id IN (
     SELECT id FROM tasks WHERE id = ANY(:ids) AND {one_of("state", RETRYABLE)}
     ORDER BY id FOR NO KEY UPDATE
@@ -99,8 +100,11 @@ def retry(connection: Connection, task_id: UUID, *, actor: str, reason: str | No
 def retry_all(
     connection: Connection, ids: Sequence[UUID], *, actor: str, reason: str | None
 ) -> int:
-    """Those of them that failed or were cancelled; returns how many."""
-    arguments = {"ids": list(ids), "actor": actor, "reason": reason}
+    """Those of them that failed or were cancelled; returns how many.
+
+    They go on in the trace that the environment names, else in their own.
+    """
+    arguments = {"ids": list(ids), "actor": actor, "reason": reason, "traceparent": inherited()}
     retried = connection.execute(_RETRY, arguments).rowcount
     if retried:
         notify(connection, WAKE)

@@ -1,5 +1,6 @@
 """A worker takes a task: one statement, and whoever gets the row owns the attempt."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -43,6 +44,8 @@ class Claim:
     flow_version_id: UUID
     input_component: str | None
     output_component: str | None
+    run_at: datetime
+    traceparent: str | None
 
 
 _CLAIMABLE = """
@@ -84,7 +87,9 @@ WITH due AS (
         lease_expires_at = statement_timestamp() + :lease, started_at = statement_timestamp(),
         state_actor = :worker_name, state_reason = NULL,
         -- The source runs what it has now, which is the version we synced last.
-        flow_version_id = flows.version_id
+        flow_version_id = flows.version_id,
+        -- Only of runs that have none: their trace begins here.
+        traceparent = coalesce(tasks.traceparent, :traceparents ->> tasks.id::text)
     FROM due, flows
     WHERE tasks.id = due.id AND due.state IN ('pending', 'queued') AND due.obstacle IS NULL
         AND flows.id = tasks.flow_id
@@ -99,6 +104,7 @@ SELECT t.id AS task_id, t.attempt, t.started_at, t.max_attempts, t.max_retries,
     t.at_most_once, t.source_id, t.input_value, t.tweaks,
     coalesce(t.session_id, t.id::text) AS session_id,
     t.flow_name, t.remote_flow_id, t.flow_version_id, t.input_component, t.output_component,
+    t.run_at, t.traceparent,
     s.name AS source_name, s.url AS source_url, s.api_key_encrypted, c.name AS schedule_name
 FROM claimed t
 JOIN sources s ON s.id = t.source_id
@@ -108,19 +114,28 @@ LEFT JOIN schedules c ON c.id = t.schedule_id
     worker_id="uuid",
     worker_name="text",
     lease="interval",
+    traceparents="jsonb",
 )
+
+NO_TRACES: Mapping[UUID, str] = {}
 
 
 def claim(
-    connection: Connection, task_id: UUID, *, worker: Claimant, lease: timedelta
+    connection: Connection,
+    task_id: UUID,
+    *,
+    worker: Claimant,
+    lease: timedelta,
+    traceparents: Mapping[UUID, str] = NO_TRACES,
 ) -> Claim | None:
     """None when somebody else has it, it was cancelled, is not due, or was held back.
 
-    Waits while somebody holds its row.
+    Waits while somebody holds its row. `traceparents` are for those that have none.
     """
     if not _LOCK.run(connection, task_ids=uuids([task_id])):
         return None
-    return _claim(connection, [task_id], worker=worker, lease=lease).get(task_id)
+    made = _claim(connection, [task_id], worker=worker, lease=lease, traceparents=traceparents)
+    return made.get(task_id)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,18 +148,30 @@ class Claims:
 
 
 def claim_free(
-    connection: Connection, task_ids: Collection[UUID], *, worker: Claimant, lease: timedelta
+    connection: Connection,
+    task_ids: Collection[UUID],
+    *,
+    worker: Claimant,
+    lease: timedelta,
+    traceparents: Mapping[UUID, str] = NO_TRACES,
 ) -> Claims:
     """Like `claim`, for many tasks at once and without waiting for anybody."""
     free = _ids(_LOCK_FREE.run(connection, task_ids=uuids(task_ids)))
-    made = _claim(connection, free, worker=worker, lease=lease) if free else {}
+    made: dict[UUID, Claim] = {}
+    if free:
+        made = _claim(connection, free, worker=worker, lease=lease, traceparents=traceparents)
     rest = set(task_ids) - free
     held = _ids(_LOOK.run(connection, task_ids=uuids(rest))) if rest else set()
     return Claims(made=made, held=held)
 
 
 def _claim(
-    connection: Connection, task_ids: Iterable[UUID], *, worker: Claimant, lease: timedelta
+    connection: Connection,
+    task_ids: Iterable[UUID],
+    *,
+    worker: Claimant,
+    lease: timedelta,
+    traceparents: Mapping[UUID, str],
 ) -> dict[UUID, Claim]:
     """Of tasks that are locked."""
     rows = _CLAIM.run(
@@ -153,8 +180,13 @@ def _claim(
         worker_id=str(worker.id),
         worker_name=worker.name,
         lease=lease,
+        traceparents=_as_json(traceparents) if traceparents else None,
     )
     return {row["task_id"]: Claim(**row) for row in rows}
+
+
+def _as_json(traceparents: Mapping[UUID, str]) -> str:
+    return json.dumps({str(task_id): each for task_id, each in traceparents.items()})
 
 
 def _ids(rows: Sequence[Mapping[str, Any]]) -> set[UUID]:

@@ -60,6 +60,7 @@ class FlowCaller:
             body,
             deadline=claimed.timeout,
             idempotency_key=f"{claimed.task_id}-{claimed.attempt}",
+            traceparent=run.traceparent or claimed.traceparent,
             on_event=lambda event: _say_event(run.log, event),
             handle=run.handle,
         )

@@ -55,6 +55,8 @@ class HeldRun:
     claim: Claim
     log: TaskLog
     handle: RunHandle
+    traceparent: str | None = None
+    """The span of its call, where this process makes spans."""
 
 
 class Heartbeat:

@@ -68,9 +68,9 @@ class Ledger:
         self._waiting = BoundedSemaphore(WAITING)
         self._large = BoundedSemaphore(LARGE)
 
-    def claim(self, task_id: UUID) -> Claim | None:
-        """None when there was nothing to claim."""
-        delivery = _Delivery(task_id=task_id)
+    def claim(self, task_id: UUID, *, traceparent: str | None = None) -> Claim | None:
+        """None when there was nothing to claim. `traceparent` is for a task that has none."""
+        delivery = _Delivery(task_id=task_id, traceparent=traceparent)
         return self._patiently(lambda: self._claim(delivery))
 
     def finish(self, claim: Claim, ending: Ending, log: TaskLog) -> bool:
@@ -91,7 +91,13 @@ class Ledger:
             return delivery.claim
         with self._waiting, self._database.transaction() as connection:
             if delivery.claim is None or not was_claimed(connection, delivery.claim):
-                made = claim(connection, delivery.task_id, worker=self._worker, lease=self._lease)
+                made = claim(
+                    connection,
+                    delivery.task_id,
+                    worker=self._worker,
+                    lease=self._lease,
+                    traceparents=_traceparents([delivery]),
+                )
                 if made is None and delivery.claim is not None:
                     # The transaction in doubt may have been committed since.
                     made = delivery.claim if was_claimed(connection, delivery.claim) else None
@@ -115,6 +121,7 @@ class Ledger:
                 {delivery.task_id for delivery in deliveries},
                 worker=self._worker,
                 lease=self._lease,
+                traceparents=_traceparents(deliveries),
             )
             made = dict(found.made)
             for delivery in deliveries:
@@ -183,8 +190,13 @@ class Ledger:
 @dataclass(kw_only=True, slots=True, eq=False)
 class _Delivery:
     task_id: UUID
+    traceparent: str | None = None
     claim: Claim | None = None
     """What was made of it, perhaps by a transaction that broke when it was to commit."""
+
+
+def _traceparents(deliveries: Sequence[_Delivery]) -> dict[UUID, str]:
+    return {each.task_id: each.traceparent for each in deliveries if each.traceparent is not None}
 
 
 def _goes_with_others(end: Finish) -> bool:

@@ -26,6 +26,7 @@ from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.stats import Stats, stats
 from automagik.core.tasks.values import LOG_LEVELS, Attempt, Event, LogLine, Task, TaskOutput
 from automagik.core.tasks.why import Why, why
+from automagik.core.tracing.traceparent import inherited
 
 _PAGE = 500
 """So many tasks are read, changed or written at a time."""
@@ -79,6 +80,7 @@ class TaskManager:
             "idempotency_key": checked_key(idempotency_key),
             "state_actor": actor,
             "state_reason": reason,
+            "traceparent": inherited(),
         }
         with self._database.transaction() as connection:
             if admit is not None:

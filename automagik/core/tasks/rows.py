@@ -10,6 +10,7 @@ from automagik.core.database.models import FlowRow, FlowVersionRow, ScheduleRow,
 from automagik.core.exceptions import NotFound
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.values import Task
+from automagik.core.tracing.traceparent import trace_id_of
 
 
 def load(connection: Connection, task_id: UUID) -> Task:
@@ -36,6 +37,7 @@ def tasks() -> Select[Any]:
             *(getattr(TaskRow, name) for name in _PLAIN),
             TaskRow.state,
             TaskRow.timeout_seconds,
+            TaskRow.traceparent,
         )
         .join(FlowRow, FlowRow.id == TaskRow.flow_id)
         .join(FlowVersionRow, FlowVersionRow.id == TaskRow.flow_version_id)
@@ -47,6 +49,7 @@ def tasks() -> Select[Any]:
 def as_task(row: Row[Any]) -> Task:
     columns = dict(row._mapping)  # noqa: SLF001 - public by SQLAlchemy's documentation
     columns["timeout"] = timedelta(seconds=columns.pop("timeout_seconds"))
+    columns["trace_id"] = trace_id_of(columns.pop("traceparent"))
     columns["state"] = TaskState(columns["state"])
     return Task(**columns)
 

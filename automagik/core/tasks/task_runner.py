@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from automagik.core.exceptions import AutomagikError, Unreachable
@@ -17,6 +18,9 @@ from automagik.core.tasks.heartbeat import Heartbeat, HeldRun
 from automagik.core.tasks.ledger import Ledger
 from automagik.core.tasks.log import Level, TaskLog
 from automagik.core.tasks.outcome import Completed, Disowned, Failed, Outcome, Released
+
+if TYPE_CHECKING:
+    from automagik.core.tracing.spans import Traces
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +40,7 @@ class TaskRunner:
     Args:
         call: runs the flow of a claimed attempt. Raises AutomagikError when it fails, and
             RunCancelled when it was broken off by the run's handle.
+        traces: of this process; None where it makes no spans.
     """
 
     def __init__(
@@ -46,27 +51,45 @@ class TaskRunner:
         heartbeat: Heartbeat,
         call: Callable[[HeldRun], RunAnswer],
         random: Random,
+        traces: "Traces | None" = None,
     ) -> None:
         self._ledger = ledger
         self._worker = worker
         self._heartbeat = heartbeat
         self._call = call
         self._random = random
+        self._traces = traces
 
     def run(self, task_id: UUID) -> Report | None:
         """None when there was nothing to claim: a delivery may come twice, or too late."""
         turn_to(Subject(task_id=task_id))
-        claimed = self._ledger.claim(task_id)
+        if self._traces is not None:
+            return self._run_traced(task_id, self._traces)
+        run = self._claimed(self._ledger.claim(task_id))
+        if run is None:
+            return None
+        with self._heartbeat.holding(run):
+            return self._finish(run, self._attempt(run))
+
+    def _run_traced(self, task_id: UUID, traces: "Traces") -> Report | None:
+        root = traces.root()
+        run = self._claimed(self._ledger.claim(task_id, traceparent=root.traceparent))
+        if run is None:
+            return None
+        with self._heartbeat.holding(run), traces.attempt(run.claim, root) as attempt:
+            report = self._finish(run, self._attempt(run))
+            attempt.tell(report)
+            return report
+
+    def _claimed(self, claimed: Claim | None) -> HeldRun | None:
         if claimed is None:
             return None
         turn_to(_subject(claimed))
-        run = HeldRun(
+        return HeldRun(
             claim=claimed,
             log=TaskLog(claimed.task_id, claimed.attempt),
             handle=RunHandle(),
         )
-        with self._heartbeat.holding(run):
-            return self._finish(run, self._attempt(run))
 
     def _attempt(self, run: HeldRun) -> Outcome:
         claimed = run.claim

@@ -52,6 +52,8 @@ class Task:
     started_at: datetime | None
     """The start of the latest attempt."""
     finished_at: datetime | None
+    trace_id: str | None
+    """Of the trace that its attempts belong to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

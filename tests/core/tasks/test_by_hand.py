@@ -70,6 +70,22 @@ class TestRetry:
         assert (again.error_code, again.error_message, again.finished_at) == (None, None, None)
         assert again.run_at > task.run_at
 
+    def test_it_goes_on_in_its_trace_unless_the_caller_names_another(
+        self,
+        database: Database,
+        tasks: TaskManager,
+        task: Task,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        for given, trace_id in (("1" * 32, "1" * 32), (None, "1" * 32), ("2" * 32, "2" * 32)):
+            if given is None:
+                monkeypatch.delenv("TRACEPARENT")
+            else:
+                monkeypatch.setenv("TRACEPARENT", f"00-{given}-{'3' * 16}-01")
+            ended_as(database, task.id, TaskState.FAILED)
+
+            assert tasks.retry(task.id, actor="cli").trace_id == trace_id
+
     @pytest.mark.parametrize("state", [TaskState.COMPLETED, TaskState.PENDING])
     def test_only_failed_and_cancelled_tasks_are_retried(
         self, database: Database, tasks: TaskManager, task: Task, state: TaskState

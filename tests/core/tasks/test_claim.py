@@ -129,6 +129,8 @@ def test_the_claim_says_all_that_the_run_needs(database: Database, flow: Flow) -
         source_id=flow.source_id,
         source_name=flow.source_name,
         source_url="http://127.0.0.1:9",
+        run_at=taken.run_at,
+        traceparent=None,
         api_key_encrypted=None,
         input_value="hi",
         tweaks={"a": {"b": 1}},

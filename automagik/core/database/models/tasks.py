@@ -82,6 +82,8 @@ class TaskRow(Base):
     queued_at: ColumnClause[datetime | None]
     started_at: ColumnClause[datetime | None]
     finished_at: ColumnClause[datetime | None]
+    traceparent: ColumnClause[str | None]
+    """The span that its attempts are children of, as W3C Trace Context writes it."""
 
     __table_args__ = (
         # The promise: an occurrence is recorded once, whoever fires it.
