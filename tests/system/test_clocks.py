@@ -56,7 +56,7 @@ class Host:
     @property
     def warnings(self) -> list[float]:
         """What the log says of it."""
-        told = re.findall(rf"WARNING.*{TOLD}(\S+) s", self.process.tail(10_000))
+        told = re.findall(rf"warning.*{TOLD}(\S+) s", self.process.tail(10_000))
         return [float(seconds) for seconds in told]
 
 

@@ -92,8 +92,9 @@ def test_an_upgrade_under_way_loses_nothing(
     previous.automagik("schedules", "create", "Echo", "--every", "1s", "--name", "tick")
     with fleet_of(settings_of_both, tmp_path / "logs") as fleet:
         add_slow_runs(fleet, RUNS, seconds=0.5)
-        fleet.wait_for("SELECT count(*) >= 4 FROM tasks WHERE state = 'completed'", seconds=40)
-        assert fleet.value("SELECT count(*) > 0 FROM tasks WHERE state = 'running'")
+        at_work = "SELECT count(*) FILTER (WHERE state = :state) >= :least FROM tasks"
+        fleet.wait_for(at_work, state="completed", least=4, seconds=40)
+        fleet.wait_for(at_work, state="running", least=1)
         migrate.upgrade(settings_of_both.require_database_url())
         migrated = fleet.value("SELECT now()")
 

@@ -22,8 +22,11 @@ from automagik.core.tasks.values import Task
 
 STRIDE = 1_000
 """So many tasks are read at a time where their texts are searched."""
-CLOCKS_DIFFER = timedelta(minutes=10)
-"""An id carries the clock of the host that made it, which may be wrong by so much at most."""
+BEHIND, AHEAD = timedelta(hours=1), timedelta(minutes=10)
+"""An id carries the clock of the host that made it, which may be wrong by so much at most.
+
+A list begins at the newest: who looks further ahead reads more rows that are not wanted.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,10 +167,10 @@ def _conditions(connection: Connection, wanted: TaskFilter) -> Iterator[ColumnEl
 
 def _in_time(wanted: TaskFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.since is not None:
-        yield TaskRow.id >= _first_id(wanted.since - CLOCKS_DIFFER)
+        yield TaskRow.id >= _first_id(wanted.since - BEHIND)
         yield TaskRow.created_at >= wanted.since
     if wanted.until is not None:
-        yield TaskRow.id < _first_id(wanted.until + CLOCKS_DIFFER)
+        yield TaskRow.id < _first_id(wanted.until + AHEAD)
         yield TaskRow.created_at < wanted.until
 
 
