@@ -66,7 +66,7 @@ class TestAgainstReference:
 
     @pytest.fixture
     def made(self, database: Database) -> Made:
-        """A task each ten minutes, whose ids carry a clock that is an hour behind to ten minutes ahead."""
+        """A task each ten minutes, by clocks from an hour behind to ten minutes ahead."""
         flows = [add_flow(database, "even"), add_flow(database, "odd")]
         chance = random.Random(7)
         rows = [_row(flows[number % 2], number, chance) for number in range(70)]
