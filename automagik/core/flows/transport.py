@@ -69,7 +69,7 @@ def session() -> requests.Session:
     LangFlow closes idle connections after two seconds, so a kept one breaks now and then under a
     request that must not be sent twice; and with its login cookie a wrong key passes.
     """
-    session = requests.Session()
+    session = _Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     session.headers["connection"] = "close"
     session.adapters.clear()
@@ -79,6 +79,11 @@ def session() -> requests.Session:
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """A redirect is an answer like others. `requests` would read all of it, however long."""
 
 
 @contextmanager
@@ -116,9 +121,20 @@ class _AbortableAdapter(HTTPAdapter):
 def _tls_context(bundle: str) -> ssl.SSLContext:
     """Shared, because reading the authorities costs more than the rest of a call."""
     context = create_urllib3_context()
+    context.sslsocket_class = _TLSSocket
     where = "capath" if Path(bundle).is_dir() else "cafile"
     context.load_verify_locations(**{where: bundle})
     return context
+
+
+class _TLSSocket(ssl.SSLSocket):
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Python asks before the handshake, and leaves what the peer has reset by then open."""
+        try:
+            return super().recv(buflen, flags)
+        except ConnectionResetError:
+            self.close()
+            raise
 
 
 class _LastResponse(HTTPResponse):

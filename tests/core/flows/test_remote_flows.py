@@ -1,6 +1,7 @@
 """The client against recorded answers of LangFlow 1.0 to 1.13."""
 
 import json
+import socket
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from automagik.core.exceptions import InvalidInput
+from automagik.core.flows.call import MAX_REFUSAL_BYTES
 from automagik.core.flows.exceptions import (
     MalformedAnswer,
     RemoteError,
@@ -19,6 +21,7 @@ from automagik.core.flows.exceptions import (
 from automagik.core.flows.remote import RemoteFlows, RunAnswer
 from automagik.core.flows.run_body import RunBody
 from automagik.core.flows.stream import RunEvent
+from tests.core.flows.peer import peer, read_request
 from tests.core.flows.recorded import SINCE_1_2, VERSIONS, Replay, recording, replayed
 
 KEY = "sk-canary-key"
@@ -200,6 +203,18 @@ def test_a_redirect_is_not_followed_because_the_key_would_travel(status: int) ->
             client(replay).version()
         assert other.requests == []
     assert KEY not in str(caught.value)
+
+
+def test_of_a_redirect_no_more_is_read_than_of_other_refusals() -> None:
+    def endless(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(
+            b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 999999999\r\n\r\n"
+        )
+        connection.sendall(b"x" * 2 * MAX_REFUSAL_BYTES)
+
+    with peer(endless) as server, pytest.raises(MalformedAnswer, match="/x"):
+        RemoteFlows(server.url, SecretStr(KEY)).version()
 
 
 @pytest.mark.parametrize(
