@@ -33,7 +33,7 @@ CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "of
 """Test data need not survive a crash of the machine."""
 
 TESTS = Path(__file__).parent
-PROCESSES = 2
+PROCESSES = 3
 GROUPS = ("system", "langflow")
 REDIS_URL = "AUTOMAGIK_TEST_REDIS_URL"
 
