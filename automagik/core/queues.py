@@ -67,19 +67,22 @@ backlogs AS (
 """
 """For WITH RECURSIVE: the sources and queues that tasks wait in, however many tasks."""
 
+DUE = """
+SELECT count(*) AS due, min(run_at) AS oldest FROM (
+    SELECT t.run_at FROM tasks t
+    WHERE t.source_id = b.source_id AND t.queue = b.queue
+        AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
+    LIMIT :most
+) due
+"""
+"""Of a backlog `b`, counted up to `most`."""
+
 # A backlog is counted along ix_tasks_dispatchable, source by source, and no further than is told.
 # What is under way is little. A task or a worker of the version before has a queue without a row.
 _LIST = text(f"""
 WITH RECURSIVE {BACKLOGS}, waiting AS (
     SELECT b.queue AS name, least(sum(found.due), :most)::int AS due, min(found.oldest) AS oldest
-    FROM backlogs b CROSS JOIN LATERAL (
-        SELECT count(*) AS due, min(run_at) AS oldest FROM (
-            SELECT t.run_at FROM tasks t
-            WHERE t.source_id = b.source_id AND t.queue = b.queue
-                AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
-            LIMIT :most
-        ) due
-    ) found
+    FROM backlogs b CROSS JOIN LATERAL ({DUE}) found
     GROUP BY b.queue HAVING sum(found.due) > 0
 ), under_way AS (
     SELECT queue AS name, count(*) FILTER (WHERE state = 'queued') AS queued,

@@ -12,7 +12,7 @@ from automagik.core.metrics import families
 from automagik.core.metrics.families import Family
 from automagik.core.metrics.flow_names import label
 from automagik.core.metrics.sums import Labels
-from automagik.core.queues import BACKLOGS, MOST_COUNTED
+from automagik.core.queues import BACKLOGS, DUE, MOST_COUNTED
 from automagik.core.tasks.states import TaskState
 from automagik.core.tasks.workers import Beat, Worker, list_beats, list_workers
 
@@ -50,17 +50,10 @@ WITH RECURSIVE {BACKLOGS}
 SELECT b.queue, s.name AS source, found.due,
     CASE WHEN s.disabled_at IS NULL AND s.breaker_opened_at IS NULL AND q.paused_at IS NULL
         THEN date_part('epoch', now() - found.oldest) END AS oldest
-FROM backlogs b CROSS JOIN LATERAL (
-    SELECT count(*) AS due, min(run_at) AS oldest FROM (
-        SELECT t.run_at FROM tasks t
-        WHERE t.source_id = b.source_id AND t.queue = b.queue
-            AND t.state IN ('pending', 'waiting') AND t.run_at <= now()
-        LIMIT :most
-    ) due
-) found
+FROM backlogs b CROSS JOIN LATERAL ({DUE}) found
 JOIN sources s ON s.id = b.source_id LEFT JOIN queues q ON q.name = b.queue
 WHERE found.due > 0
-""")  # noqa: S608  (a constant)
+""")  # noqa: S608  (constants)
 
 _SENT = text("""
 SELECT t.queue, date_part('epoch', now() - min(t.run_at)) AS oldest
